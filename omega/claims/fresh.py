@@ -1,0 +1,36 @@
+"""Runs in a process of its own: opens a TV, recommends, and prints what that took. Argument: options as JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from itertools import islice
+
+from omega.compose import open_brain
+from omega.core.machine import rss_bytes
+from omega.core.settings import resolve
+
+
+def measure(options: str) -> dict[str, float]:
+    """Open the brain that the options name, recommend, and return times (unix seconds) and memory (MiB)."""
+    asked = json.loads(options)
+    brain = open_brain(resolve(asked["settings"], {}).settings)
+    opened_at = time.time()
+    from omega.claims.device import moods  # noqa: PLC0415  (after the start that is measured)
+
+    for context in islice(moods(), asked["recommendations"]):
+        brain.recommend(context)
+    recommended_at = time.time()
+    brain.close()
+    return {
+        "opened_at": opened_at,
+        "recommended_at": recommended_at,
+        "rss_mib": rss_bytes() / 2**20,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(measure(sys.argv[1])))

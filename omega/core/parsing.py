@@ -1,0 +1,136 @@
+"""JSON from outside, made into events and contexts: bounded, decoded strictly, checked field by field.
+
+A refusal names the field, the value that was found and the range that is allowed, whatever layer noticed it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from omega.core.errors import InputError, shown
+from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent, slot_at, slot_of, time_and_day
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+    from enum import StrEnum
+
+T = TypeVar("T")
+
+MAX_JSON_BYTES = 65_536
+"""One event or context is refused beyond this, before it is decoded."""
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No viewing event is older; none is more than a day ahead of the clock."""
+_AHEAD = timedelta(days=1)
+
+_NUMBERS = {"watch_pct": (0, 1), "minutes": (0, 1440), "season": (0, 1000), "episode": (0, 100_000)}
+_TEXTS = {"content_id": 128, "title": 200, "mood": 64, "genres": 32}
+_MAX_GENRES = 8
+
+
+def _one_of(names: type[StrEnum]) -> str:
+    return "one of " + ", ".join(names)
+
+
+_ALLOWED = {
+    **{name: f"a number {low}..{high}" for name, (low, high) in _NUMBERS.items()},
+    **{name: f"text of 1..{length} characters, no control characters" for name, length in _TEXTS.items()},
+    "genres": f"a list of at most {_MAX_GENRES} texts of 1..{_TEXTS['genres']} characters",
+    "at": f"a time like 2026-11-21T20:30:00+01:00, {EARLIEST.year} to tomorrow",
+    "time": _one_of(TimeSlot),
+    "day": _one_of(DayType),
+    "kind": _one_of(ContentType),
+}
+
+
+def parse_event(data: bytes | str) -> ViewingEvent:
+    """Return the event in one JSON object; its values are checked when it is observed. Raises InputError."""
+    return _decoded(data, ViewingEvent, "event")
+
+
+def parse_context(data: bytes | str) -> ViewContext:
+    """Return the context in one JSON object; its mood is checked when it is used. Raises InputError."""
+    return _decoded(data, ViewContext, "context")
+
+
+def check_event(event: ViewingEvent, *, now: datetime) -> ViewingEvent:
+    """Return the event with `at` in a zone (that of `now`, which is aware, if it names none), or raise InputError."""
+    for name in _NUMBERS:
+        _check_number(name, getattr(event, name))
+    _check_text("content_id", event.content_id)
+    _check_text("title", event.title)
+    if len(event.genres) > _MAX_GENRES:
+        raise _refused("genres", event.genres)
+    for genre in event.genres:
+        _check_text("genres", genre)
+    if event.watch_pct is None and event.minutes is None:
+        raise InputError("watch_pct is missing, allowed: a number 0..1: give it, or minutes")
+    at = event.at or now
+    at = at if at.tzinfo else at.replace(tzinfo=now.tzinfo)
+    if not EARLIEST <= at <= now + _AHEAD:
+        raise _refused("at", at.isoformat())
+    return msgspec.structs.replace(event, at=at)
+
+
+def check_context(context: ViewContext) -> ViewContext:
+    """Return the context, or raise InputError."""
+    _check_text("mood", context.mood)
+    return context
+
+
+def completed(context: ViewContext, now: datetime) -> tuple[int, ViewContext]:
+    """Return the context's slot, and the context with time and day filled in from `now`, which is local time."""
+    time, day = time_and_day(slot_at(now))
+    time, day = context.time or time, context.day or day
+    return slot_of(time, day), msgspec.structs.replace(context, time=time, day=day)
+
+
+def local_now(zone: tzinfo | None = None) -> datetime:
+    """Return the time by the household's clock, aware; `zone` None is the machine's own."""
+    return datetime.now(UTC).astimezone(zone)
+
+
+def _check_number(name: str, value: float | None) -> None:
+    low, high = _NUMBERS[name]
+    if value is not None and not (math.isfinite(value) and low <= value <= high):
+        raise _refused(name, value)
+
+
+def _check_text(name: str, value: str | None) -> None:
+    if value is not None and not (0 < len(value.strip()) <= len(value) <= _TEXTS[name] and value.isprintable()):
+        raise _refused(name, value)
+
+
+def _refused(field: str, value: object) -> InputError:
+    return InputError(f"{field} is {shown(value)}, allowed: {_ALLOWED[field]}")
+
+
+def _decoded(data: bytes | str, kind: type[T], what: str) -> T:
+    raw = data.encode(errors="surrogatepass") if isinstance(data, str) else data
+    if len(raw) > MAX_JSON_BYTES:
+        raise InputError(f"{what} is {len(raw):,} B, allowed {MAX_JSON_BYTES:,} B: give one JSON object at a time")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise _explained(raw, kind, what, str(error)) from error
+
+
+def _explained(raw: bytes, kind: type, what: str, message: str) -> InputError:
+    """Say which field a decoder's message is about, what stood there and what may."""
+    if number := re.search(rb'"(\w+)"\s*:\s*(-?(?:NaN|Infinity))\b', raw):
+        field, found = number[1].decode(), number[2].decode()
+        return InputError(f"{field} is {found}, allowed: {_ALLOWED.get(field, 'a finite number')}")
+    if path := re.search(r"\$\.(\w+)", message):
+        found = re.search(rb'"%b"\s*:\s*([^,}\]]{0,60})' % path[1].encode(), raw)
+        value = found[1].decode(errors="replace").strip() if found else "?"
+        return InputError(f"{path[1]} is {value}, allowed: {_ALLOWED[path[1]]}")
+    names = ", ".join(field.name for field in msgspec.structs.fields(kind))
+    if unknown := re.search(r"unknown field `(.*)`", message):
+        return InputError(f"{what} has the field {shown(unknown[1])}, allowed: {names}")
+    if missing := re.search(r"missing required field `(\w+)`", message):
+        return InputError(f"{missing[1]} is missing, allowed: {_ALLOWED[missing[1]]}")
+    return InputError(f"{what} is {shown(raw.decode(errors='replace'))}, allowed: one JSON object with {names}")

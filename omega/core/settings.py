@@ -1,0 +1,118 @@
+"""Settings and where each came from: defaults < TOML file < environment < flags."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import zoneinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from platformdirs import user_data_path
+
+from omega.core.errors import SettingsError, shown
+from omega.core.files import read_bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+FILE_NAME = "omega.toml"
+FILE_VARIABLE = "OMEGA_CONFIG"
+EXAMPLE_CATALOG = "example"
+_MAX_FILE_BYTES = 1_000_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set. The environment's name of `catalog` is OMEGA_CATALOG."""
+
+    home: Path
+    """Folder of stores, caches and the settings file."""
+    store: Path
+    """This TV's folder."""
+    catalog: str = EXAMPLE_CATALOG
+    """A catalog file, or `example`, the one that comes with Omega."""
+    embedder: str = "onnx"
+    """Name of the embedder plugin."""
+    model: Path | None = None
+    """A model folder; the embedder's own by default."""
+    threads: int = 1
+    """Threads of one embedding, 1..64; one is best beside a video decoder."""
+    time_zone: str = ""
+    """IANA name like Europe/Berlin; the machine's by default."""
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The household's time zone; None is the machine's."""
+        return zoneinfo.ZoneInfo(self.time_zone) if self.time_zone else None
+
+    @property
+    def cache(self) -> Path:
+        """Folder of what can be made again: source weights, catalog vectors."""
+        return self.home / "cache"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the models that were exported and quantized here."""
+        return self.home / "models"
+
+
+NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """Settings with the place that each value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """By name: `default`, a file's path, `environment OMEGA_...` or `flag --...`."""
+
+
+def resolve(flags: Mapping[str, object] | None = None, environment: Mapping[str, str] | None = None) -> Resolved:
+    """Return the settings in force; `flags` with value None are not set. Raises SettingsError that names the place."""
+    environment = os.environ if environment is None else environment
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    home = Path(str(given.get("home") or environment.get("OMEGA_HOME") or user_data_path("omega", appauthor=False)))
+    file = Path(environment.get(FILE_VARIABLE) or home / FILE_NAME)
+    layers: list[tuple[str, Mapping[str, object]]] = [
+        ("default", {"home": home, "store": home / "tv"}),
+        (str(file), _read_file(file, required=bool(environment.get(FILE_VARIABLE)))),
+    ]
+    layers += [(f"environment {v}", {n: environment[v]}) for n in NAMES if environment.get(v := f"OMEGA_{n.upper()}")]
+    layers += [(f"flag --{name.replace('_', '-')}", {name: value}) for name, value in given.items()]
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(NAMES, "default")
+    for origin, layer in layers:
+        for name, value in layer.items():
+            values[name] = _checked(name, value, origin)
+            origins[name] = origin
+    return Resolved(msgspec.convert(values, Settings), origins)
+
+
+def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
+    if not required and not file.exists():
+        return {}
+    try:
+        return tomllib.loads(read_bounded(file, _MAX_FILE_BYTES, SettingsError).decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is no TOML: {error}") from error
+
+
+def _checked(name: str, value: object, origin: str) -> object:
+    """Return the value in its type; raises SettingsError with name, value, range and origin."""
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f": did you mean {near[0]}?" if near else ""
+        raise SettingsError(f"setting {shown(name)} in {origin}, allowed: {', '.join(NAMES)}{hint}")
+    if name == "threads":
+        text = str(value)
+        if not (text.isdecimal() and 1 <= int(text[:3]) <= 64):
+            raise SettingsError(f"threads is {shown(value)} ({origin}), allowed: 1..64")
+        return int(text)
+    if not isinstance(value, (str, Path)):
+        raise SettingsError(f"{name} is {shown(value)} ({origin}), allowed: text")
+    if name == "time_zone" and value and value not in zoneinfo.available_timezones():
+        raise SettingsError(f"time_zone is {shown(value)} ({origin}), allowed: an IANA name like Europe/Berlin")
+    return Path(value).expanduser() if name in ("home", "store", "model") else str(value)

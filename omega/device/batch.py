@@ -1,0 +1,72 @@
+"""Many events at once: each bad one is named with its place, the good ones are kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from omega.core.errors import InputError
+from omega.core.parsing import MAX_JSON_BYTES, parse_event
+from omega.device.brain import Brain, Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """An event that was left out."""
+
+    place: str
+    reason: str
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """What became of many events."""
+
+    observed: tuple[Observed, ...]
+    rejected: tuple[Rejected, ...]
+
+
+def observe_all(brain: Brain, events: Iterable[tuple[str, bytes]]) -> Batch:
+    """Observe (place, JSON) pairs in order; each is stored or rejected on its own."""
+    observed: list[Observed] = []
+    rejected: list[Rejected] = []
+    for place, data in events:
+        try:
+            observed.append(brain.observe(parse_event(data)))
+        except InputError as error:
+            rejected.append(Rejected(place, str(error)))
+    return Batch(tuple(observed), tuple(rejected))
+
+
+def read_events(sources: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Give (place, JSON) of sources that are JSON objects, files of JSON lines, or - for standard input.
+
+    Raises InputError when a file can't be read.
+    """
+    for number, source in enumerate(sources, 1):
+        if source.lstrip().startswith("{"):
+            yield f"event {number}", source.encode(errors="surrogateescape")
+        elif source == "-":
+            yield from _lines(sys.stdin.buffer, "stdin")
+        else:
+            try:
+                with Path(source).open("rb") as file:
+                    yield from _lines(file, Path(source).name)
+            except OSError as error:
+                raise InputError(f"{source} can't be read: {error.strerror}") from error
+
+
+def _lines(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
+    """Give the lines that aren't blank; of one beyond the limit only what shows that it is too long."""
+    number = 0
+    while line := file.readline(MAX_JSON_BYTES + 2):
+        number += 1
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_JSON_BYTES)
+        if line.strip():
+            yield f"{name} line {number}", line.rstrip(b"\r\n")

@@ -1,0 +1,82 @@
+"""From scores to recommendations: each term that counts becomes a reason in words."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omega.core.types import Reason, Recommendation
+from omega.device import words
+from omega.device.ranking import TERMS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from omega.core.ports import PatternRecord
+    from omega.core.types import ViewContext
+    from omega.device.household import Household
+    from omega.device.ranking import Evidence, Scores
+
+_SHOWN_DIGITS = 6
+"""Weights are rounded before they are summed, so that what is shown adds up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question with every title's answer; n titles, m patterns."""
+
+    slot: int
+    context: ViewContext
+    scores: Scores
+    patterns: tuple[PatternRecord, ...]
+    """The m patterns of the evidence, nearest to the context first."""
+    evidence: Evidence
+    unfinished: NDArray[np.bool_]
+    """(n,)"""
+    allowed: NDArray[np.bool_]
+    """(n,) unfinished and of the kind that was asked for."""
+
+
+def explained(asked: Asked, row: int, variety: float, household: Household) -> Recommendation:
+    """Return title `row` with its reasons, the heaviest first; `variety` is the term that its place in a list added."""
+    title = household.catalog.titles[row]
+    values = dict(zip(TERMS, (round(float(term), _SHOWN_DIGITS) for term in asked.scores.terms[row]), strict=True))
+    values["variety"] = round(variety, _SHOWN_DIGITS)
+    reasons = [Reason(kind, _text(kind, value, asked, row, household), value) for kind, value in values.items() if value]
+    reasons.sort(key=lambda reason: -abs(reason.weight))
+    score = round(math.fsum(reason.weight for reason in reasons), _SHOWN_DIGITS)
+    return Recommendation(
+        content_id=title.id, title=title.title, kind=title.kind, year=title.year, score=score, reasons=tuple(reasons)
+    )
+
+
+def _text(kind: str, value: float, asked: Asked, row: int, household: Household) -> str:
+    titles, taste = household.titles, household.taste
+    title, genres = household.catalog.titles[row], household.titles.genres[row]
+    match kind:
+        case "taste":
+            return words.taste_words(titles, taste, genres, value)
+        case "context":
+            return words.context_words(titles, taste, asked.slot, genres, int(titles.kinds[row]), value)
+        case "mood":
+            return words.mood_words(asked.context.mood or "", value)
+        case "habit":
+            return _habit_text(asked, row, household)
+        case "continue":
+            return words.resume_words(title, household.last[title.id])
+        case "popularity":
+            return f"{titles.popularity[row]:.1%} of viewers watch it"
+        case _:
+            return "much like a title further up"
+
+
+def _habit_text(asked: Asked, row: int, household: Household) -> str:
+    """Name the pattern that says most about title `row`."""
+    at = int(np.argmax(np.abs(asked.scores.habits[row])))
+    pattern = asked.patterns[at]
+    name = household.title(pattern.content_id).title
+    same = pattern.content_id == household.catalog.titles[row].id
+    return words.habit_words(name, pattern.slot, float(asked.evidence.rates[at]), same=same)

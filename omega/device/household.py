@@ -1,0 +1,98 @@
+"""What the brain holds in memory of one household, rebuilt from the store when it opens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omega.core.types import pattern_id
+from omega.device.history import is_finished, is_waiting
+from omega.device.taste import REPLAYED_EVENTS, Taste
+from omega.device.titles import KINDS, pattern_vector, title_vector, unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from omega.core.catalog import Catalog
+    from omega.core.ports import DeviceStore, Embedder, Floats, PatternRecord, WatchRecord
+    from omega.core.types import Title
+    from omega.device.titles import TitleArrays
+
+
+class Household:
+    """Titles, the last watch of each, and the taste that the history adds up to."""
+
+    def __init__(self, store: DeviceStore, embedder: Embedder, catalog: Catalog, titles: TitleArrays) -> None:
+        """Read the state from the store; vectors of another space than the embedder's are replaced first."""
+        self.catalog = catalog
+        self.titles = titles
+        self.local: dict[str, Title] = store.local_titles()
+        self.last: dict[str, WatchRecord] = {}
+        self.taste = Taste(len(titles.genre_names), titles.vectors.shape[1])
+        self.unfinished = np.ones(len(catalog), bool)
+        """(n,) what may be recommended."""
+        self.left_at_s = np.full(len(catalog), -np.inf)
+        """(n,) when a title that waits to be continued was left, in unix seconds; -inf for all others."""
+        self.left_slot = np.zeros(len(catalog), np.int64)
+        """(n,) the context of each title's last watch."""
+        self._store = store
+        self._embedder = embedder
+        if store.space() not in (None, embedder.space):
+            self._reembed()
+        for watch in store.last_watches().values():
+            self._remember(watch)
+        for watch in store.events(REPLAYED_EVENTS):
+            self._learn(watch)
+
+    def title(self, content_id: str) -> Title:
+        """Return a title that was watched: the catalog's, or the TV's own."""
+        return self.catalog.get(content_id) or self.local[content_id]
+
+    def vector(self, title: Title) -> Floats:
+        """Return the vector (384,) of any title; one that no catalog has is embedded."""
+        ordinal = self.catalog.ordinals.get(title.id)
+        return self._embedder.embed([title.text])[0] if ordinal is None else self.titles.vectors[ordinal]
+
+    def centered(self, patterns: Sequence[PatternRecord]) -> Floats:
+        """Return the centered title vectors (m, 384) of patterns."""
+        rows = np.empty((len(patterns), self.titles.vectors.shape[1]), np.float32)
+        for row, pattern in enumerate(patterns):
+            rows[row] = self._centered(pattern.content_id, pattern.slot)
+        return rows
+
+    def add(self, watch: WatchRecord, title: Title, *, local: bool) -> None:
+        """Take in an event that was recorded."""
+        if local:
+            self.local[title.id] = title
+        self._remember(watch)
+        self._learn(watch)
+
+    def _centered(self, content_id: str, slot: int) -> Floats:
+        ordinal = self.catalog.ordinals.get(content_id)
+        if ordinal is not None:
+            return self.titles.centered[ordinal]
+        pattern = self._store.vectors([pattern_id(content_id, slot)])[0]
+        return unit(title_vector(pattern, self.titles.contexts[slot]) - self.titles.mean)
+
+    def _learn(self, watch: WatchRecord) -> None:
+        title = self.title(watch.content_id)
+        centered = self._centered(watch.content_id, watch.slot)
+        genres = self.titles.genre_weights(title)
+        self.taste.add(watch.slot, watch.watched_milli, centered, genres, KINDS.index(title.kind))
+
+    def _remember(self, watch: WatchRecord) -> None:
+        self.last[watch.content_id] = watch
+        ordinal = self.catalog.ordinals.get(watch.content_id)
+        if ordinal is not None:
+            title = self.catalog.titles[ordinal]
+            self.unfinished[ordinal] = not is_finished(title, watch)
+            self.left_slot[ordinal] = watch.slot
+            self.left_at_s[ordinal] = watch.at if is_waiting(title, watch) else -np.inf
+
+    def _reembed(self) -> None:
+        """Replace all pattern vectors by ones of the embedder's space; each title is embedded or looked up once."""
+        patterns = self._store.patterns()
+        vectors = {content_id: self.vector(self.title(content_id)) for content_id in {p.content_id for p in patterns}}
+        rows = [pattern_vector(vectors[p.content_id], self.titles.contexts[p.slot]) for p in patterns]
+        self._store.reembed(self._embedder.space, [p.id for p in patterns], np.array(rows, np.float32))

@@ -1,0 +1,165 @@
+"""The score of every title, as a sum of named terms; pure functions on arrays.
+
+score = taste + context + mood + habit + popularity + continue + variety. Each term is what one reason says, its weight is the
+term's value, and their sum is the score. The terms `taste` and `popularity` follow the measured formula of log ratios
+against the catalog's own shares; content similarity alone would be near random for what people watch next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Floats
+    from omega.device.taste import Taste
+    from omega.device.titles import TitleArrays
+
+TERMS = ("taste", "context", "mood", "habit", "popularity", "continue")
+"""The terms of every title, in this order; `variety` comes with its place in a list."""
+POOL = 100
+"""How many of the best by score compete for a place in the list."""
+_POPULARITY_FLOOR = 1e-4
+_SIMILARITY_SOFTNESS = 0.05
+
+
+class Weights(msgspec.Struct, frozen=True):
+    """How much each part counts. Genre and content follow a fit on real viewers; the rest is set by hand."""
+
+    genre: float = 0.52
+    content: float = 0.94
+    context_genre: float = 0.8
+    context_kind: float = 0.5
+    mood: float = 0.5
+    habit: float = 8.0
+    popularity: float = 0.64
+    resume: float = 1.2
+    variety: float = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The household's patterns nearest to the context, best first; m of them."""
+
+    similarities: Floats
+    """(m,) cosine of the context's text with each pattern."""
+    rates: Floats
+    """(m,) success rates, 0..1."""
+    centered: Floats
+    """(m, 384) centered title vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What `score` found; n titles."""
+
+    terms: Floats
+    """(n, 6) in the order of TERMS."""
+    habits: Floats
+    """(n, m) what each pattern adds to `habit`."""
+
+    @property
+    def total(self) -> Floats:
+        """The (n,) sums."""
+        total: Floats = self.terms.sum(axis=1)
+        return total
+
+
+def score(
+    titles: TitleArrays,
+    taste: Taste,
+    slot: int,
+    mood: Floats | None,
+    evidence: Evidence,
+    resume: Floats,
+    weights: Weights,
+) -> Scores:
+    """Return every title's terms.
+
+    `mood` (384,) is what the mood adds to the context's text, or None; `resume` (n,) is 0..1, how much a title waits to
+    be continued.
+    """
+    content = _cosines(titles.centered, taste.vector)
+    genre = titles.genres @ taste.genre_ratios(titles.genre_shares)
+    slot_genre = titles.genres @ taste.slot_genre_ratios(slot, titles.genre_shares)
+    slot_kind = taste.slot_kind_ratios(slot, titles.kind_shares)[titles.kinds]
+    habits = weights.habit * habit_shares(titles.centered, evidence)
+    terms = (
+        weights.genre * genre + weights.content * content,
+        weights.context_genre * slot_genre + weights.context_kind * slot_kind,
+        weights.mood * mood_fit(titles, mood) if mood is not None else np.zeros(len(titles.kinds)),
+        habits.sum(axis=1),
+        weights.popularity * popularity(titles.popularity),
+        weights.resume * resume,
+    )
+    return Scores(np.stack(terms, axis=1).astype(np.float32), habits)
+
+
+def mood_fit(titles: TitleArrays, mood: Floats) -> Floats:
+    """Return (n,) with mean 0 and variance 1: how well titles fit what a mood (384,) adds to the context's text.
+
+    Half is the title's own text, half the mean of its genres': a name alone would make A Quiet Place relaxing.
+    """
+    by_title = _standardized(titles.centered @ mood)
+    by_genre = _standardized(titles.genres @ (titles.genre_vectors @ mood))
+    return _standardized(by_title + by_genre)
+
+
+def habit_shares(centered: Floats, evidence: Evidence) -> Floats:
+    """Return (n, m): what each of m patterns says for each of n titles.
+
+    A pattern counts by how near it is to the context (softmax of its similarity), how much better or worse than one half
+    it went, and how near its title is (cosine, 0 when opposed): a kernel estimate of the success in this context.
+    """
+    if not len(evidence.rates):
+        return np.zeros((len(centered), 0), np.float32)
+    nearness = np.exp((evidence.similarities - evidence.similarities.max()) / _SIMILARITY_SOFTNESS)
+    pull = nearness / nearness.sum() * (evidence.rates - 0.5)
+    shares: Floats = np.maximum(centered @ evidence.centered.T, 0) * pull
+    return shares
+
+
+def popularity(shares: Floats) -> Floats:
+    """Return (n,) natural logs of shares against the floor, 0 for a title nobody is known to watch."""
+    logs: Floats = np.log((shares + _POPULARITY_FLOOR) / _POPULARITY_FLOOR)
+    return logs
+
+
+def diverse(total: Floats, centered: Floats, allowed: NDArray[np.bool_], k: int, strength: float) -> tuple[list[int], Floats]:
+    """Return up to `k` rows of the best pool and each one's variety term, which is 0 or less.
+
+    Maximal marginal relevance (Carbonell and Goldstein, 1998): each place goes to the row with the highest total less
+    `strength` x its greatest cosine to the rows above it, so that scores fall down the list.
+    """
+    candidates = np.flatnonzero(allowed)
+    size = min(max(POOL, k), len(candidates))
+    best = np.argpartition(-total[candidates], size - 1)[:size] if size else np.empty(0, np.intp)
+    pool = np.sort(candidates[best])
+    totals, vectors = total[pool].astype(np.float64), centered[pool]
+    penalty = np.zeros(len(pool))
+    chosen: list[int] = []
+    variety: list[float] = []
+    open_ = np.ones(len(pool), bool)
+    for _ in range(min(k, len(pool))):
+        at = int(np.argmax(np.where(open_, totals - penalty, -np.inf)))
+        chosen.append(int(pool[at]))
+        variety.append(-float(penalty[at]))
+        open_[at] = False
+        penalty = np.maximum(penalty, strength * (vectors @ vectors[at]))
+    return chosen, np.array(variety, np.float32)
+
+
+def _cosines(rows: Floats, vector: Floats) -> Floats:
+    """Return (n,) cosines of unit rows with a vector of any length; 0 for a zero vector."""
+    length = float(np.linalg.norm(vector))
+    return rows @ (vector / length) if length > 0 else np.zeros(len(rows), np.float32)
+
+
+def _standardized(values: Floats) -> Floats:
+    """Return (n,) values with mean 0 and variance 1."""
+    return (values - values.mean()) / max(float(values.std()), 1e-9)

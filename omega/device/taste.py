@@ -1,0 +1,98 @@
+"""What the household's history adds up to: a taste vector, genre and kind counts, the same for each context.
+
+Everything decays with the number of events since, not with time, so that a holiday forgets nothing. Half-lives in
+events come from a replay of real viewers (docs/quality.md will carry the table once the replay ships).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omega.core.types import SLOTS
+
+if TYPE_CHECKING:
+    from omega.core.ports import Floats
+
+VECTOR_HALF_LIFE_EVENTS = 15.0
+COUNT_HALF_LIFE_EVENTS = 40.0
+REPLAYED_EVENTS = 400
+"""How many past events rebuild the state when a brain opens; what is older weighs less than 1/1000."""
+PRIOR_EVENTS = 5.0
+"""How many average events a count is mixed with before it is believed."""
+
+
+def liking(watched_milli: int) -> float:
+    """Return what an event says for its title: -0.5 given up at once, 0 half watched, 1 watched to the end."""
+    return max(2 * watched_milli / 1000 - 1, -0.5)
+
+
+@dataclass(slots=True)
+class Taste:
+    """The decayed sums; g genres, 3 kinds, 8 contexts."""
+
+    genre_count: int
+    dimensions: int
+    vector: Floats = field(init=False)
+    """(384,) sum of liking x centered title vector."""
+    liked: float = 0.0
+    """Decayed number of liked events."""
+    genres: Floats = field(init=False)
+    """(g,) decayed likings by genre."""
+    slot_liked: Floats = field(init=False)
+    """(8,) like `liked`, by context."""
+    slot_genres: Floats = field(init=False)
+    """(8, g) like `genres`, by context."""
+    slot_kinds: Floats = field(init=False)
+    """(8, 3) decayed likings by context and kind."""
+
+    def __post_init__(self) -> None:
+        """Start with nothing known."""
+        self.vector = np.zeros(self.dimensions, np.float32)
+        self.genres = np.zeros(self.genre_count, np.float32)
+        self.slot_liked = np.zeros(SLOTS, np.float32)
+        self.slot_genres = np.zeros((SLOTS, self.genre_count), np.float32)
+        self.slot_kinds = np.zeros((SLOTS, 3), np.float32)
+
+    def add(self, slot: int, watched_milli: int, centered: Floats, genres: Floats, kind: int) -> None:
+        """Add one event: its title's centered vector (384,), genre weights (g,) and kind."""
+        like = liking(watched_milli)
+        gain = max(like, 0.0)
+        self.vector = self.vector * _decay(VECTOR_HALF_LIFE_EVENTS) + like * centered
+        decay = _decay(COUNT_HALF_LIFE_EVENTS)
+        self.liked = self.liked * decay + gain
+        self.genres = self.genres * decay + gain * genres
+        self.slot_liked[slot] = self.slot_liked[slot] * decay + gain
+        self.slot_genres[slot] = self.slot_genres[slot] * decay + gain * genres
+        self.slot_kinds[slot] *= decay
+        self.slot_kinds[slot, kind] += gain
+
+    def genre_ratios(self, shares: Floats) -> Floats:
+        """Return (g,) natural logs: how much more of each genre than the catalog's `shares` (g,)."""
+        return _log_ratio(self.genres, self.liked, shares)
+
+    def slot_genre_ratios(self, slot: int, shares: Floats) -> Floats:
+        """Return (g,) natural logs: how much more of each genre in this context than in all of them."""
+        return _log_ratio(self.slot_genres[slot], self.slot_liked[slot], _shares(self.genres, self.liked, shares))
+
+    def slot_kind_ratios(self, slot: int, shares: Floats) -> Floats:
+        """Return (3,) natural logs: how much more of each kind in this context than in all of them."""
+        kinds = self.slot_kinds.sum(axis=0)
+        return _log_ratio(self.slot_kinds[slot], self.slot_liked[slot], _shares(kinds, float(kinds.sum()), shares))
+
+
+def _decay(half_life_events: float) -> float:
+    return float(2.0 ** (-1.0 / half_life_events))
+
+
+def _shares(counts: Floats, total: float, prior: Floats) -> Floats:
+    """Return what `counts` of `total` say once they are mixed with the prior; never 0, so that logs stay finite."""
+    shares: Floats = np.maximum((counts + PRIOR_EVENTS * prior) / (total + PRIOR_EVENTS), 1e-6)
+    return shares
+
+
+def _log_ratio(counts: Floats, total: float, prior: Floats) -> Floats:
+    ratio: Floats = np.log(_shares(counts, total, prior) / np.maximum(prior, 1e-6))
+    return ratio

@@ -1,0 +1,164 @@
+"""The catalog as arrays: what ranking computes with, built once per space and kept beside the catalog."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omega.core.errors import InputError
+from omega.core.files import atomic_path
+from omega.core.text import context_text, genre_text
+from omega.core.types import SLOTS, ContentType, time_and_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from omega.core.catalog import Catalog
+    from omega.core.ports import Embedder, Floats
+    from omega.core.types import Title
+
+KINDS = tuple(ContentType)
+CONTEXT_SHARE = 0.5
+"""How far a pattern's vector leans from its title towards its context."""
+_CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class TitleArrays:
+    """n titles in order of their ordinals, g genres; all vectors of one space."""
+
+    vectors: Floats
+    """(n, 384) float32, unit rows; a read-only map of the cache file where there is one."""
+    contexts: Floats
+    """(8, 384) float32, unit rows: the contexts' own texts without a mood."""
+    mean: Floats
+    """(384,) float32: the titles' mean vector, what all of them share."""
+    centered: Floats
+    """(n, 384) float32, unit rows: vectors less the mean, which says what sets a title apart."""
+    genre_names: tuple[str, ...]
+    genre_vectors: Floats
+    """(g, 384) float32, unit rows: the genres' own texts less their mean, for a mood to point at."""
+    genres: Floats
+    """(n, g) float32: 1 over the number of its genres where the title has the genre, so that a product is a mean."""
+    genre_shares: Floats
+    """(g,) float32: each genre's share among the titles' genres; sums to 1."""
+    kinds: NDArray[np.int64]
+    """(n,): index into KINDS."""
+    kind_shares: Floats
+    """(3,) float32; sums to 1."""
+    popularity: Floats
+    """(n,) float32, 0..1; all zero where the operator ships none."""
+
+    def genre_weights(self, title: Title) -> Floats:
+        """Return (g,) float32 of any title, one that no catalog has included; unknown genres count nowhere."""
+        row = np.zeros(len(self.genre_names), np.float32)
+        known = [self.genre_names.index(genre) for genre in title.genres if genre in self.genre_names]
+        row[known] = 1 / max(len(title.genres), 1)
+        return row
+
+
+def build(catalog: Catalog, vectors: Floats, contexts: Floats, genre_vectors: Floats) -> TitleArrays:
+    """Return the arrays of a catalog from the vectors of its titles (n, 384), contexts (8, 384) and genres (g, 384)."""
+    names = tuple(catalog.genre_shares())
+    column = {name: i for i, name in enumerate(names)}
+    genres = np.zeros((len(catalog), len(names)), np.float32)
+    for row, title in enumerate(catalog):
+        genres[row, [column[genre] for genre in title.genres]] = 1 / len(title.genres)
+    kinds = np.array([KINDS.index(title.kind) for title in catalog], np.int64)
+    mean = vectors.mean(axis=0, dtype=np.float32)
+    return TitleArrays(
+        vectors=vectors,
+        contexts=contexts,
+        mean=mean,
+        centered=unit(vectors - mean),
+        genre_names=names,
+        genre_vectors=unit(genre_vectors - genre_vectors.mean(axis=0)),
+        genres=genres,
+        genre_shares=genres.mean(axis=0),
+        kinds=kinds,
+        kind_shares=(np.bincount(kinds, minlength=len(KINDS)) / len(kinds)).astype(np.float32),
+        popularity=np.array([title.popularity for title in catalog], np.float32),
+    )
+
+
+def unit(rows: Floats) -> Floats:
+    """Return rows (n, d) or one row (d,) scaled to length 1; a zero row stays zero."""
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    scaled: Floats = (rows / np.maximum(length, 1e-12)).astype(np.float32)
+    return scaled
+
+
+def pattern_vector(title: Floats, context: Floats) -> Floats:
+    """Return the unit vector (384,) of a title in a context: title + share x context.
+
+    Two texts are embedded apart and added, so that n titles in 8 contexts need n + 8 embeddings instead of 8 n.
+    """
+    return unit(title + CONTEXT_SHARE * context)
+
+
+def title_vector(pattern: Floats, context: Floats) -> Floats:
+    """Return the title's vector (384,) that `pattern_vector` made `pattern` from.
+
+    With p = (t + s c) / length and t of length 1, the length is the positive root of x^2 - 2 x s (p.c) + s^2 - 1.
+    """
+    along = CONTEXT_SHARE * float(pattern @ context)
+    length = along + float(np.sqrt(along * along + 1 - CONTEXT_SHARE**2))
+    return unit(length * pattern - CONTEXT_SHARE * context)
+
+
+def load_or_embed(
+    catalog: Catalog,
+    embedder: Embedder,
+    cache: Path | None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TitleArrays:
+    """Return the catalog's arrays in the embedder's space; embeds what the cache folder doesn't have, 5 ms a title.
+
+    The file is named after the titles' texts and the space. `progress` gets titles done and in all, while it embeds. A cache
+    that can't be written is no error, only slower next time.
+    """
+    texts = [title.text for title in catalog]
+    texts += [context_text(*time_and_day(slot)) for slot in range(SLOTS)]
+    texts += [genre_text(genre) for genre in catalog.genre_shares()]
+    shape = (len(texts), embedder.dimensions)
+    file = cache and cache / f"{catalog.content_digest}.{embedder.space}.npy"
+    rows = file and _load(file, shape)
+    if rows is None:
+        rows = embed(embedder, texts, progress)
+        if file:
+            rows = _save(file, rows)
+    end = len(catalog) + SLOTS
+    return build(catalog, rows[: len(catalog)], np.array(rows[len(catalog) : end]), np.array(rows[end:]))
+
+
+def embed(embedder: Embedder, texts: Sequence[str], progress: Callable[[int, int], None]) -> Floats:
+    """Return (n, 384) vectors of many texts, telling `progress` how many are done and in all."""
+    rows = np.empty((len(texts), embedder.dimensions), np.float32)
+    for start in range(0, len(texts), _CHUNK):
+        rows[start : start + _CHUNK] = embedder.embed(texts[start : start + _CHUNK])
+        progress(min(start + _CHUNK, len(texts)), len(texts))
+    return rows
+
+
+def _load(file: Path, shape: tuple[int, int]) -> Floats | None:
+    """Map the file, or return None when it is missing, damaged or of another shape."""
+    try:
+        rows: Floats = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return rows if rows.shape == shape and rows.dtype == np.float32 else None
+
+
+def _save(file: Path, rows: Floats) -> Floats:
+    try:
+        with atomic_path(file) as temporary:
+            np.save(temporary, rows, allow_pickle=False)
+    except (InputError, OSError):
+        return rows
+    loaded = _load(file, (rows.shape[0], rows.shape[1]))
+    return rows if loaded is None else loaded

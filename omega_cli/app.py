@@ -1,0 +1,72 @@
+"""The `omega` app: groups, commands, plugins' commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+import omega
+from omega.core.errors import OmegaError
+from omega.core.registry import Registry
+from omega_cli import render
+from omega_cli.commands import catalog, config, demo, device, model, plugins, prove
+
+INTERNAL_ERROR = 70
+"""Exit code of a bug, as in sysexits.h."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as in a shell."""
+
+app = typer.Typer(
+    name="omega",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo", epilog=demo.EPILOG)(demo.demo)
+app.add_typer(device.app, name="device")
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(model.app, name="model")
+app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
+app.add_typer(config.app, name="config")
+app.command("prove", epilog=prove.EPILOG)(prove.prove)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  (typer's callback form)
+    if asked:
+        render.line(f"omega {omega.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: omega demo")
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Exogenesis Omega: TVs that learn on the device, share only k-anonymous patterns, and recommend in milliseconds."""
+
+
+def main() -> None:
+    """Run the command line. An error that Omega raised is one line and its exit code; a bug is one line and 70."""
+    strangers = Registry(strict=bool(os.environ.get("CI")))
+    try:
+        strangers.add_commands(app)
+        for origin, reason in strangers.broken.items():
+            render.warning(f"plugin {origin} is skipped, it failed to load: {reason}")
+        app()
+    except OmegaError as error:
+        render.error(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader left, as `head` does; nothing more can be written, not even by the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if os.environ.get("OMEGA_DEBUG"):
+            raise
+        render.error(f"internal error, {type(error).__name__}: {error}; please report it with OMEGA_DEBUG=1")
+        sys.exit(INTERNAL_ERROR)

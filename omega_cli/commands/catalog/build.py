@@ -1,0 +1,29 @@
+"""`omega catalog build`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omega.core.catalog import Catalog
+from omega.core.catalog_rows import read_table
+from omega_cli import options, render
+
+EPILOG = "Example: omega catalog build titles.csv --out catalog.jsonl --previous catalog.jsonl"
+
+
+def build(
+    source: Annotated[Path, typer.Argument(metavar="TITLES", help="CSV, JSON or JSON lines.")],
+    out: Annotated[Path, typer.Option(help="The catalog file to write.")],
+    previous: Annotated[Path | None, typer.Option(help="The epoch before; all its titles must stand first.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Build a catalog, or its next epoch, from columns id,title,year,kind,genres,minutes,age (genres split by |)."""
+    catalog = Catalog.build(read_table(source), Catalog.read(previous) if previous else None)
+    catalog.write(out)
+    if json:
+        render.json(catalog.summary())
+    else:
+        render.line(f"{out}: {len(catalog)} titles, epoch {catalog.epoch} of {catalog.lineage}")

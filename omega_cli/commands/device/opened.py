@@ -1,0 +1,25 @@
+"""Opens the brain for a command, with progress while a new catalog is embedded."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from omega.compose import open_brain
+from omega_cli import options, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from omega.device.brain import Brain
+
+
+@contextmanager
+def brain(**flags: object) -> Iterator[Brain]:
+    """Give the brain of the settings in force with these flags, and close it."""
+    with render.progress("embedding the catalog") as progress:
+        opened = open_brain(options.settings(**flags), progress=progress)
+    try:
+        yield opened
+    finally:
+        opened.close()

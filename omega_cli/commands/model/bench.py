@@ -1,0 +1,27 @@
+"""`omega model bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omega.compose import bench_models
+from omega_cli import options, render
+
+EPILOG = "Example: omega model bench ./minilm-int8 --json"
+
+
+def bench(
+    models: Annotated[list[Path] | None, typer.Argument(metavar="FOLDER...", help="Model folders.", show_default="those that ship")] = None,
+    json: options.Json = False,
+) -> None:
+    """Measure models against fp32: size, cosine, retrieval, latency by length and threads, memory of a fresh process."""
+    with render.steps() as step:
+        found = bench_models(options.settings(), models or [], step)
+    if json:
+        render.json(found)
+        return
+    for report in found:
+        render.rich(render.bench(report))

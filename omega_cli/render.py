@@ -1,0 +1,214 @@
+"""The only place that prints: rich on a terminal, plain text in a pipe, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from omega.core.model_folder import ModelCard
+    from omega.core.types import Recommendation
+    from omega.fleet.demo import Day
+    from omega_model_tools.evaluate import Bench
+
+_DAY_S = 0.04
+"""How long a simulated day stays on the screen, so that the eye can follow."""
+
+
+def line(text: str = "") -> None:
+    """Print one line of plain text."""
+    print(text)
+
+
+def json(value: object) -> None:
+    """Print a value as indented JSON; Structs, paths, enums and numbers of numpy included."""
+    print(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
+
+
+def json_line(value: object) -> None:
+    """Print a value as JSON on one line."""
+    print(msgspec.json.encode(value, enc_hook=_plain).decode())
+
+
+def error(text: str) -> None:
+    """Print an error on stderr."""
+    _stderr().print(f"[bold red]error:[/] {_escaped(text)}", soft_wrap=True)
+
+
+def warning(text: str) -> None:
+    """Print a warning on stderr."""
+    _stderr().print(f"[yellow]warning:[/] {_escaped(text)}", soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print what is going on, on stderr."""
+    _stderr().print(f"[dim]{_escaped(text)}[/]", soft_wrap=True)
+
+
+def rich(*parts: object) -> None:
+    """Print rich renderables or markup on stdout."""
+    console().print(*parts)
+
+
+def console() -> Console:
+    """Return a console on stdout: as wide as the terminal, as wide as needed in a pipe."""
+    from rich.console import Console  # noqa: PLC0415  (70 ms that JSON doesn't need)
+
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
+    """Return a table; columns whose name starts with > are right-aligned. No frame in a pipe."""
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    for column in columns:
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    for row in rows:
+        made.add_row(*(_escaped(str(cell)) for cell in row))
+    return made
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a callback (done, total) that draws a bar with an ETA on stderr, nothing where that is no terminal."""
+    with steps() as step:
+        yield lambda done, total: step(done, total, what)
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[int, int, str], None]]:
+    """Give a callback (done, total, what): one bar for each different `what`."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, what: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
+    with Progress(*columns, console=_stderr(), transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def step(done: int, total: int, what: str) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield step
+
+
+def heading(text: str) -> None:
+    """Print a heading after an empty line."""
+    rich(f"\n[bold]{_escaped(text)}[/]")
+
+
+@contextmanager
+def timeline(*, quiet: bool) -> Iterator[Callable[[Day], None]]:
+    """Give a callback that draws a line for each household, filling up day by day; a line a week where it's piped."""
+    if quiet:
+        yield lambda day: None
+        return
+    if not sys.stdout.isatty():
+        yield _print_week
+        return
+    from rich.live import Live  # noqa: PLC0415
+
+    days: dict[str, Day] = {}
+    with Live(console=console(), refresh_per_second=20) as live:
+
+        def on_day(day: Day) -> None:
+            days[day.household] = day
+            live.update(_timeline(days.values()))
+            time.sleep(_DAY_S)
+
+        yield on_day
+
+
+def _print_week(day: Day) -> None:
+    if day.day % 7 == 0:
+        line(f"{day.household}: week {day.day // 7}, {day.events} events, {day.patterns} patterns")
+
+
+def _timeline(days: Iterable[Day]) -> Table:
+    rows = []
+    for day in days:
+        filled = "█" * (day.day * 30 // day.days)
+        rows.append((day.household, f"{filled:<30}", f"day {day.day}", f"{day.events} events", ", ".join(day.watched[-2:])))
+    return table(("household", "", "", ">", "watching"), rows)
+
+
+def recommendations(titles: Sequence[Recommendation], reasons: int = 2, title: str | None = None) -> Table:
+    """Return a list of titles with the heaviest of their reasons."""
+    rows = [
+        (n, f"{t.title} ({t.year})", t.kind, f"{t.score:+.2f}", "; ".join(r.text for r in t.reasons[:reasons]))
+        for n, t in enumerate(titles, 1)
+    ]
+    return table((">", "title", "kind", ">score", "because"), rows, title)
+
+
+def model(card: ModelCard, folder: Path, *, as_json: bool) -> None:
+    """Print what a model folder holds."""
+    if as_json:
+        json({"folder": folder, **msgspec.to_builtins(card)})
+        return
+    total = sum(file.size_bytes for file in card.files.values())
+    line(f"{folder}: {card.name}, {size(total)}, space {card.space}")
+    if card.cosine:
+        line(f"cosine to fp32 {card.cosine.mean:.4f}, p1 {card.cosine.p1:.3f}, least {card.cosine.min:.3f}")
+
+
+def bench(report: Bench) -> Table:
+    """Return one model's measurements."""
+    rows: list[tuple[str, str]] = [("size", size(report.size_bytes)), ("load", f"{report.load_ms:.0f} ms")]
+    rows += [("memory of a fresh process, peak", f"{report.rss_mb:.0f} MB, {report.peak_rss_mb:.0f} MB")]
+    if report.cosine and report.agreement:
+        cosine, agreement = report.cosine, report.agreement
+        rows.append(("cosine to fp32: mean, p1, least", f"{cosine.mean:.4f}, {cosine.p1:.3f}, {cosine.min:.3f}"))
+        rows.append(("top 10 in common: own index", f"{agreement.own_index:.2f}"))
+        rows.append(("top 10 in common: fp32 index", f"{agreement.fp32_index:.2f}"))
+    for found in report.latency:
+        name = f"{found.tokens} tokens, {found.threads} thread{'s' * (found.threads > 1)}: p50, p99"
+        rows.append((name, f"{found.p50_ms:.2f} ms, {found.p99_ms:.2f} ms"))
+    return table((report.name, ">"), rows, title=f"space {report.space}")
+
+
+def moment(unix_s: int) -> str:
+    """Return a local time for people: Sat 2026-11-21 20:30."""
+    return datetime.fromtimestamp(unix_s).astimezone().strftime("%a %Y-%m-%d %H:%M")
+
+
+def size(size_bytes: float) -> str:
+    """Return a size for people: 17.1 MB."""
+    for unit, factor in (("MB", 1e6), ("kB", 1e3)):
+        if size_bytes >= factor:
+            return f"{size_bytes / factor:.1f} {unit}"
+    return f"{size_bytes:.0f} B"
+
+
+def _stderr() -> Console:
+    from rich.console import Console  # noqa: PLC0415
+
+    return Console(stderr=True, highlight=False)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape  # noqa: PLC0415
+
+    return escape(text)
+
+
+def _plain(value: object) -> object:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return str(value)

@@ -1,0 +1,1 @@
+"""The plugins that come with Omega, each written as a stranger would: against `omega.core` alone."""

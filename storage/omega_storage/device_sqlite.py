@@ -1,0 +1,185 @@
+"""What a TV remembers, in one SQLite file: events, patterns and, in the same transactions, the patterns' vectors."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from omega.core.errors import InputError, StoreError
+from omega.core.ports import DeviceStore, PatternRecord, VectorRow, WatchRecord
+from omega.core.types import DIMENSIONS, ContentType, Title, pattern_id
+from omega_storage.connection import apsw, connect, migrate, size_bytes, store_errors, transaction
+from omega_storage.sql import migrations, queries
+from omega_storage.sqlite_vec import SqliteVecStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import Self
+
+    from omega.core.ports import Floats, Hit, Where
+
+APPLICATION_ID = 0x4F4D4547
+"""Marks the file as a device store of Omega: "OMEG"."""
+ATTRIBUTES = ("slot", "kind", "sample_count", "success_milli")
+"""What a search may filter by; `kind` is the place in ContentType."""
+VECTOR_TABLE = "pattern_vector"
+_SQL = queries("device")
+_KINDS = tuple(ContentType)
+
+
+class SqliteDeviceStore(DeviceStore):
+    """The device's memory in one SQLite file; use it from one thread at a time."""
+
+    def __init__(self, connection: apsw.Connection, *, dimensions: int = DIMENSIONS, in_memory: bool = True) -> None:
+        """Take over an open connection, which `close` closes; raises as `open` does."""
+        self._connection = connection
+        self._location = connection.filename
+        with store_errors(self._location):
+            migrate(connection, migrations("device"), APPLICATION_ID, self._location)
+        self._vectors = SqliteVecStore(
+            connection, VECTOR_TABLE, dimensions=dimensions, attributes=ATTRIBUTES, in_memory=in_memory
+        )
+
+    @classmethod
+    def open(cls, path: Path, *, dimensions: int = DIMENSIONS, in_memory: bool = True) -> Self:
+        """Open or create the store; with `in_memory=False` sqlite-vec searches, slower but without 15 MB of matrix.
+
+        A new file has mode 0600, its folder, when new, 0700. Raises StoreError when the file can't be used.
+        """
+        connection = connect(str(path))
+        try:
+            return cls(connection, dimensions=dimensions, in_memory=in_memory)
+        except BaseException:
+            connection.close()
+            raise
+
+    def record(self, event: WatchRecord, title: Title, vector: Floats, space: str, *, local: bool) -> PatternRecord:
+        """Store the event and add it to its pattern; return the pattern as it is now.
+
+        `vector` is kept for a new pattern; a known one keeps its own until `reembed`. Raises InputError for numbers out
+        of range and StoreError for another space; nothing is stored then.
+        """
+        watched = (event.content_id, event.at, event.slot, event.watched_milli, event.season, event.episode)
+        row_id = pattern_id(event.content_id, event.slot)
+        kind = _KINDS.index(title.kind)
+        with self._writing(event):
+            self._hold_to(space)
+            self._connection.execute(_SQL["add_event"], watched)
+            self._connection.execute(_SQL["set_watched"], watched)
+            if local:
+                self._connection.execute(_SQL["set_local_title"], (title.id, msgspec.json.encode(title)))
+            added = (row_id, event.content_id, event.slot, kind, event.watched_milli, event.at)
+            pattern = PatternRecord(*self._connection.execute(_SQL["add_to_pattern"], added).get)
+            sums = {"kind": kind, "sample_count": pattern.sample_count, "success_milli": pattern.success_milli}
+            if pattern.sample_count == 1:
+                self._vectors.upsert([VectorRow(row_id, vector, {"slot": event.slot, **sums})])
+            else:
+                self._vectors.set_attributes(row_id, sums)
+        return pattern
+
+    def events(self, newest: int | None = None) -> list[WatchRecord]:
+        """Return the `newest` events (all with None), in order of recording."""
+        if newest is not None and newest < 0:
+            raise InputError(f"newest is {newest}, allowed: 0 and more: leave it out for all events")
+        rows = self._rows("events", (-1 if newest is None else newest,))
+        return [WatchRecord(*row) for row in reversed(rows)]
+
+    def last_watches(self) -> dict[str, WatchRecord]:
+        """Return the last recorded event of each title."""
+        return {row[0]: WatchRecord(*row) for row in self._rows("last_watches")}
+
+    def event_count(self) -> int:
+        """Return how many events there are."""
+        return self._number("event_count")
+
+    def pattern_count(self) -> int:
+        """Return how many patterns there are."""
+        return self._number("pattern_count")
+
+    def patterns(self, ids: Sequence[int] | None = None) -> list[PatternRecord]:
+        """Return the patterns with these ids in their order (all, by id, with None); unknown ids are left out."""
+        if ids is None:
+            return [PatternRecord(*row) for row in self._rows("patterns")]
+        found = {row[0]: row for row in self._rows("patterns_by_id", (msgspec.json.encode(ids).decode(),))}
+        return [PatternRecord(*found[row_id]) for row_id in ids if row_id in found]
+
+    def search(self, query: Floats, k: int, where: Where | None = None) -> list[Hit]:
+        """Return the patterns nearest to `query`; `where` may name slot, kind, sample_count and success_milli."""
+        return self._vectors.search(query, k, where)
+
+    def vectors(self, ids: Sequence[int]) -> Floats:
+        """Return the patterns' vectors (n, dimensions) in order of `ids`; raises InputError for an unknown one."""
+        return self._vectors.vectors(ids)
+
+    def local_titles(self) -> dict[str, Title]:
+        """Return the titles that no catalog has, by id."""
+        try:
+            return {row[0]: msgspec.json.decode(row[1], type=Title) for row in self._rows("local_titles")}
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{self._location}: a local title is damaged ({error}): restore a backup") from error
+
+    def space(self) -> str | None:
+        """Return the space of the vectors, None as long as there are none."""
+        rows = self._rows("space")
+        return str(rows[0][0]) if rows else None
+
+    def reembed(self, space: str, ids: Sequence[int], vectors: Floats) -> None:
+        """Replace the vectors of all patterns by those of another space, at once.
+
+        `vectors` is (n, dimensions); raises InputError unless `ids` are all patterns, each once.
+        """
+        with self._writing(None):
+            held = {row_id: dict(zip(ATTRIBUTES, values, strict=True)) for row_id, *values in self._rows("attributes")}
+            if len(ids) != len(vectors) or sorted(ids) != sorted(held):
+                given = f"{len(ids)} ids with {len(vectors)} vectors"
+                raise InputError(f"{given} are given, allowed: each of the {len(held)} patterns once: embed them all")
+            self._vectors.replace_all(
+                VectorRow(row_id, vector, held[row_id]) for row_id, vector in zip(ids, vectors, strict=True)
+            )
+            self._connection.execute(_SQL["set_space"], (space,))
+
+    def size_bytes(self) -> int:
+        """Return what the store takes on disk, its log included."""
+        return size_bytes(self._location)
+
+    def compact(self) -> None:
+        """Give back unused space and empty the log; raises StoreError while another process reads."""
+        self._vectors.compact()
+
+    def close(self) -> None:
+        """Close the file; closing it again does nothing."""
+        with store_errors(self._location):
+            self._connection.close()
+
+    def _rows(self, name: str, values: tuple[int | str, ...] = ()) -> list[tuple[Any, ...]]:
+        with store_errors(self._location):
+            return self._connection.execute(_SQL[name], values).fetchall()
+
+    def _number(self, name: str) -> int:
+        with store_errors(self._location):
+            return int(self._connection.execute(_SQL[name]).get)
+
+    def _hold_to(self, space: str) -> None:
+        held = self.space()
+        if held is None:
+            self._connection.execute(_SQL["set_space"], (space,))
+        elif held != space:
+            raise StoreError(
+                f"{self._location} holds vectors of space {held}, asked for {space}: embed the patterns anew"
+            )
+
+    @contextmanager
+    def _writing(self, event: WatchRecord | None) -> Iterator[None]:
+        """Make the block one transaction; when it fails, the vectors in memory are read again."""
+        try:
+            with store_errors(self._location), transaction(self._connection):
+                yield
+        except BaseException as error:
+            self._vectors.invalidate()
+            refused = error if isinstance(error, OverflowError) else error.__cause__
+            if isinstance(refused, (apsw.ConstraintError, OverflowError)):
+                raise InputError(f"{event} is refused ({refused}): correct the number") from refused
+            raise

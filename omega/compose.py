@@ -84,7 +84,6 @@ def open_brain(
     `progress` gets titles done and in all while a new catalog is embedded; `now` replaces the clock and gives aware
     local time; without `in_memory` the store searches on disk. Raises InputError, StoreError, PluginError.
     """
-    single_blas_thread()
     titles = _extra_module("omega.device.titles", "device")
     brain: type[Brain] = _extra_module("omega.device.brain", "device").Brain
     catalog = open_catalog(settings)
@@ -111,21 +110,23 @@ def run_demo(
     with tempfile.TemporaryDirectory(prefix="omega-demo-") as scratch:
         folder = keep or Path(scratch)
         if taken := next((p.name for p in demo.PERSONAS if (folder / p.name / STORE_FILE).exists()), None):
-            raise InputError(f"{folder / taken} holds a store already, allowed: a new folder: name another or remove it")
+            raise InputError(
+                f"{folder / taken} holds a store already, allowed: a new folder: name another or remove it"
+            )
 
         def opened(name: str, clock: Callable[[], datetime]) -> Brain:
             at_home = msgspec.structs.replace(settings, store=folder / name)
             return open_brain(at_home, progress=progress, now=clock)
 
-        embedder = open_embedder(settings)
+        catalog = open_catalog(settings)
         report: Report = demo.run(
-            opened, lambda text: embedder.embed([text]), open_catalog(settings), seed=seed, weeks=weeks, on_day=on_day
+            opened, lambda: open_embedder(settings), catalog, seed=seed, weeks=weeks, on_day=on_day
         )
         return report
 
 
 def find_model(settings: Settings, named: str | Path) -> Path:
-    """Return the model folder of a name (one that ships, or one in the home's models) or of a path. Raises ModelError."""
+    """Return the model folder of a path, or of a name: one that ships or one in the home. Raises ModelError."""
     shipped = _extra_module("omega_plugins.embedders", "device").MODELS
     for folder in (Path(named).expanduser(), settings.models / named, shipped / named):
         if folder.is_dir():
@@ -189,6 +190,8 @@ def calibration_texts() -> list[str]:
 
 def _extra_module(name: str, extra: str) -> Any:
     """Import a module whose dependencies are an extra of the distribution; raises MissingExtraError."""
+    if extra == "device":
+        single_blas_thread()
     try:
         return import_module(name)
     except ModuleNotFoundError as error:

@@ -43,9 +43,11 @@ def _version(asked: bool) -> None:  # noqa: FBT001  (typer's callback form)
 
 @app.callback(epilog="Example: omega demo")
 def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
-    """Exogenesis Omega: TVs that learn on the device, share only k-anonymous patterns, and recommend in milliseconds."""
+    """TVs that learn on the device, share only k-anonymous patterns, and recommend in milliseconds."""
 
 
 def main() -> None:

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Store = Annotated[Path | None, typer.Option(help="The TV's folder.", show_default="OMEGA_HOME/tv")]
-CatalogName = Annotated[str | None, typer.Option(metavar="FILE", help="Catalog file, or `example`.", show_default="example")]
+CatalogName = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Catalog file, or `example`.", show_default="example")
+]
 EmbedderName = Annotated[str | None, typer.Option(metavar="NAME", help="Embedder plugin.", show_default="onnx")]
-ModelFolder = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Model folder.", show_default="the embedder's own")]
+ModelFolder = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Model folder.", show_default="the embedder's own")
+]
 Context = Annotated[
     str | None,
     typer.Option(metavar="JSON", help='Context like {"time":"evening","mood":"relaxed"}.', show_default="now"),

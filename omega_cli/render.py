@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omega.fleet.demo import Day
     from omega_model_tools.evaluate import Bench
 
+_PIPED_WIDTH = 160
 _DAY_S = 0.04
 """How long a simulated day stays on the screen, so that the eye can follow."""
 
@@ -65,7 +66,8 @@ def console() -> Console:
     """Return a console on stdout: as wide as the terminal, as wide as needed in a pipe."""
     from rich.console import Console  # noqa: PLC0415  (70 ms that JSON doesn't need)
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    made = Console(highlight=False)
+    return made if made.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
@@ -73,7 +75,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str |
     from rich import box  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    made = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD if console().is_terminal else None, pad_edge=False
+    )
     for column in columns:
         made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
@@ -96,7 +100,12 @@ def steps() -> Iterator[Callable[[int, int, str], None]]:
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=_stderr(), transient=True) as bars:
         tasks: dict[str, Any] = {}
 
@@ -144,17 +153,23 @@ def _timeline(days: Iterable[Day]) -> Table:
     rows = []
     for day in days:
         filled = "█" * (day.day * 30 // day.days)
-        rows.append((day.household, f"{filled:<30}", f"day {day.day}", f"{day.events} events", ", ".join(day.watched[-2:])))
+        rows.append(
+            (day.household, f"{filled:<30}", f"day {day.day}", f"{day.events} events", ", ".join(day.watched[-2:]))
+        )
     return table(("household", "", "", ">", "watching"), rows)
 
 
-def recommendations(titles: Sequence[Recommendation], reasons: int = 2, title: str | None = None) -> Table:
-    """Return a list of titles with the heaviest of their reasons."""
-    rows = [
-        (n, f"{t.title} ({t.year})", t.kind, f"{t.score:+.2f}", "; ".join(r.text for r in t.reasons[:reasons]))
-        for n, t in enumerate(titles, 1)
-    ]
-    return table((">", "title", "kind", ">score", "because"), rows, title)
+def recommendations(titles: Sequence[Recommendation], heading: str | None = None) -> Table:
+    """Return a list of titles, each with the two heaviest reasons that speak for it."""
+    made = table((">", heading or "title", ">score", "because"), ())
+    for place, title in enumerate(titles, 1):
+        made.add_row(
+            str(place),
+            f"[bold]{_escaped(title.title)}[/] [dim]{title.kind}, {title.year}[/]",
+            f"[green]{title.score:+.2f}[/]",
+            "[cyan]" + _escaped("; ".join([r.text for r in title.reasons if r.weight > 0][:2])) + "[/]",
+        )
+    return made
 
 
 def model(card: ModelCard, folder: Path, *, as_json: bool) -> None:

@@ -83,7 +83,7 @@ def gptq(weight: Floats, hessian: NDArray[np.float64], bits: int, damping: float
     for block, start in enumerate(range(0, inputs, BLOCK)):
         here = slice(start, start + BLOCK)
         within = factor[here, here]
-        scales[block], zeros[block] = block_grid(rest[here], np.float32(1) / np.square(np.diag(within)), bits)
+        scales[block], zeros[block] = block_grid(rest[here], (1 / np.square(np.diag(within))).astype(np.float32), bits)
         codes[here], errors = _round_block(rest[here], within, scales[block], zeros[block], bits)
         rest[start + BLOCK :] -= factor[here, start + BLOCK :].T @ errors
     return _blocks(codes, scales, zeros, bits)

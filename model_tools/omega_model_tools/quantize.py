@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import onnx
@@ -17,17 +15,16 @@ from omega.core.text import WordPiece
 from omega_model_tools.evaluate import fidelity
 from omega_model_tools.folders import Progress, made_with, silent, staged
 from omega_model_tools.sequential import quantize_graph
-from omega_model_tools.session import embed_ids, embed_static, open_session
+from omega_model_tools.session import embedder, open_session
 from omega_model_tools.static import fit_table, quantized_rows, save_table, training_texts
 from omega_model_tools.surgery import table_lookup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from pathlib import Path
 
     from omega.core.model_folder import ModelCard
+    from omega_model_tools.session import Ids
 
 Bits = Literal["mixed", "4", "dynamic8", "static"]
 
@@ -80,22 +77,12 @@ def quantize(
     if card.kind != "onnx" or card.cosine is not None:
         raise ModelError(f"{fp32_folder} holds {card.name}, quantized already: give the folder of an fp32 export")
     words = WordPiece.from_file(fp32_folder / "vocab.txt")
-
-    def ids(texts: Sequence[str]) -> list[list[int]]:
-        return [words.encode(text, card.max_tokens) for text in texts]
-
-    calibration = [*sentences("calibration"), *extra_texts]
+    calibration = [words.encode(text, card.max_tokens) for text in (*sentences("calibration"), *extra_texts)]
+    heldout = [words.encode(text, card.max_tokens) for text in sentences("heldout")]
     with staged(out) as stage:
         (stage / "vocab.txt").write_bytes((fp32_folder / "vocab.txt").read_bytes())
-        fp32 = fp32_folder / "model.onnx"
-        if bits == "static":
-            embed = _static(fp32, stage, words, calibration, progress)
-        elif bits == "dynamic8":
-            embed = _dynamic8(fp32, stage, progress)
-        else:
-            embed = _gptq(fp32, stage, ids(calibration), mixed=bits == "mixed", progress=progress)
-        heldout = ids(sentences("heldout"))
-        cosine = fidelity(embed_ids(open_session(fp32), heldout), embed(heldout))
+        _MAKERS[bits](fp32_folder / "model.onnx", stage, calibration, progress)
+        cosine = fidelity(embedder(fp32_folder, "onnx")(heldout), embedder(stage, recipe.kind)(heldout))
         _refuse_below(recipe, cosine, recipe.min_cosine if min_cosine is None else min_cosine)
         return write_model_card(
             stage,
@@ -110,9 +97,6 @@ def quantize(
         )
 
 
-_Embed = "Callable[[list[list[int]]], NDArray[np.float32]]"
-
-
 def _refuse_below(recipe: _Recipe, cosine: Cosine, minimum: float) -> None:
     if cosine.mean < minimum:
         raise ModelError(
@@ -121,37 +105,39 @@ def _refuse_below(recipe: _Recipe, cosine: Cosine, minimum: float) -> None:
         )
 
 
-def _gptq(
-    fp32: Path, stage: Path, calibration: list[list[int]], *, mixed: bool, progress: Progress
-) -> Callable[[list[list[int]]], NDArray[np.float32]]:
-    model = quantize_graph(onnx.load(fp32), calibration, wide_layers=2 if mixed else 0, progress=progress)
+def _mixed(fp32: Path, stage: Path, calibration: Ids, progress: Progress) -> None:
+    model = quantize_graph(onnx.load(fp32), calibration, wide_layers=2, progress=progress)
     onnx.save(model, stage / "model.onnx")
-    return _runner(stage)
 
 
-def _runner(stage: Path) -> Callable[[list[list[int]]], NDArray[np.float32]]:
-    return lambda ids: embed_ids(open_session(stage / "model.onnx"), ids)
+def _narrow(fp32: Path, stage: Path, calibration: Ids, progress: Progress) -> None:
+    model = quantize_graph(onnx.load(fp32), calibration, wide_layers=0, progress=progress)
+    onnx.save(model, stage / "model.onnx")
 
 
-def _dynamic8(fp32: Path, stage: Path, progress: Progress) -> Callable[[list[list[int]]], NDArray[np.float32]]:
+def _dynamic8(fp32: Path, stage: Path, _calibration: Ids, progress: Progress) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415 - slow import, for this kind only
+    from onnxruntime.quantization.quant_utils import add_pre_process_metadata  # noqa: PLC0415
 
     progress(0, 1, "rounding to int8")
-    with tempfile.TemporaryDirectory() as scratch:
-        quantize_dynamic(fp32, Path(scratch) / "model.onnx", per_channel=True, weight_type=QuantType.QInt8)
-        model = onnx.load(Path(scratch) / "model.onnx")
-    onnx.save(model, stage / "model.onnx")
-    progress(1, 1, "rounding to int8")
-    return _runner(stage)
+    model = onnx.load(fp32)
+    add_pre_process_metadata(model)  # our graph has nothing to fold, and without this it warns that it might
+    quantize_dynamic(model, stage / "model.onnx", per_channel=True, weight_type=QuantType.QInt8)
+    progress(1, 1, "done")
 
 
-def _static(
-    fp32: Path, stage: Path, words: WordPiece, calibration: Sequence[str], progress: Progress
-) -> Callable[[list[list[int]]], NDArray[np.float32]]:
+def _static(fp32: Path, stage: Path, calibration: Ids, progress: Progress) -> None:
     vocabulary = (stage / "vocab.txt").read_text(encoding="utf-8").splitlines()
     whole = [i for i, token in enumerate(vocabulary) if token.isascii() and token.isalpha()]
-    ids = training_texts([words.encode(text) for text in calibration], whole)
     _, word_table = table_lookup(onnx.load(fp32).graph)
-    table, scales = quantized_rows(fit_table(open_session(fp32), ids, word_table, progress))
-    save_table(stage, table, scales)
-    return lambda texts: embed_static(table * scales[:, None], texts)
+    table = fit_table(open_session(fp32), training_texts(calibration, whole), word_table, progress)
+    save_table(stage, *quantized_rows(table))
+
+
+_MAKERS: Final[dict[Bits, Callable[[Path, Path, Ids, Progress], None]]] = {
+    "mixed": _mixed,
+    "4": _narrow,
+    "dynamic8": _dynamic8,
+    "static": _static,
+}
+"""Each writes its model's files, vocab.txt and card aside, into the folder that is its second argument."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import onnxruntime
@@ -13,7 +14,7 @@ from omega.core.model_folder import read_model_folder
 from omega.core.text import WordPiece
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -62,7 +63,7 @@ def embed_static(table: NDArray[np.float32], ids: Ids) -> NDArray[np.float32]:
     return unit
 
 
-def embed_texts(folder: Path, texts: Sequence[str], threads: int = 2) -> NDArray[np.float32]:
+def embed_texts(folder: Path, texts: Sequence[str]) -> NDArray[np.float32]:
     """Return the embeddings (texts, dimensions), float32 unit rows, by the model folder of either kind.
 
     Raises ModelError when the folder is damaged.
@@ -70,9 +71,14 @@ def embed_texts(folder: Path, texts: Sequence[str], threads: int = 2) -> NDArray
     card = read_model_folder(folder)
     words = WordPiece.from_file(folder / "vocab.txt")
     ids = [words.encode(text, card.max_tokens) for text in texts]
-    if card.kind == "static":
-        return embed_static(static_table(folder), ids)
-    return embed_ids(open_session(folder / "model.onnx", threads), ids)
+    return embedder(folder, card.kind)(ids)
+
+
+def embedder(folder: Path, kind: Literal["onnx", "static"]) -> Callable[[Ids], NDArray[np.float32]]:
+    """Return what embeds token ids by the model files in `folder`, which may lack a card as yet."""
+    if kind == "static":
+        return partial(embed_static, static_table(folder))
+    return partial(embed_ids, open_session(folder / "model.onnx"))
 
 
 def static_table(folder: Path) -> NDArray[np.float32]:

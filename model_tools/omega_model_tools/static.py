@@ -33,6 +33,8 @@ _RIDGE_TEXTS = 5000
 _TABLE_GAIN = np.float32(5)
 """Brings the word table's values to the size of an embedding's."""
 _BATCH = 1024
+_FIT_TOKENS = 50_000
+"""The fit takes about as long as embedding so many tokens."""
 _FREQUENT = 2200
 """BERT's vocabulary is ordered: below come signs and the most frequent words, which hold a sentence together."""
 
@@ -71,12 +73,12 @@ def fit_table(
     """
     cls, sep = texts[0][0], texts[0][-1]
     alone = [[cls, token, sep] for token in range(len(word_table))]
-    known = np.concatenate([_embedded(session, alone, "embedding tokens", progress), word_table * _TABLE_GAIN], axis=1)
-    targets = _embedded(session, texts, "embedding texts", progress)
-    progress(0, 1, "fitting the table")
+    embedded = _embedded(session, [*texts, *alone], progress)
+    targets, own = embedded[: len(texts)], embedded[len(texts) :]
+    known = np.concatenate([own, word_table * _TABLE_GAIN], axis=1)
     table = map_tokens(known, texts, targets, MAP_RIDGE)
     table = ridge_step(table, texts[:_RIDGE_TEXTS], targets[:_RIDGE_TEXTS], TOKEN_RIDGE)
-    progress(1, 1, "fitting the table")
+    progress(1, 1, "done")
     return table
 
 
@@ -124,10 +126,13 @@ def save_table(folder: Path, table: NDArray[np.int8], scales: Floats) -> None:
     np.save(folder / "scales.npy", scales, allow_pickle=False)
 
 
-def _embedded(session: InferenceSession, texts: Sequence[Sequence[int]], what: str, progress: Progress) -> Floats:
+def _embedded(session: InferenceSession, texts: Sequence[Sequence[int]], progress: Progress) -> Floats:
+    """Return the embeddings (texts, dimensions); reports tokens, and as many again as _FIT_TOKENS for the fit."""
+    lengths = np.cumsum([0, *map(len, texts)])
+    total = int(lengths[-1]) + _FIT_TOKENS
     parts = []
     for start in range(0, len(texts), _BATCH):
-        progress(start, len(texts), what)
+        progress(int(lengths[start]), total, "embedding tokens and texts")
         parts.append(embed_ids(session, texts[start : start + _BATCH]))
-    progress(len(texts), len(texts), what)
+    progress(int(lengths[-1]), total, "fitting the table")
     return np.concatenate(parts)

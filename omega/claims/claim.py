@@ -89,14 +89,14 @@ def run(claims: Iterable[Claim], bench: Bench) -> Iterator[Result]:
         try:
             found = claim.check(bench)
         except OmegaError as error:
-            yield _result(claim, None, None, started, {"reason": str(error)})
+            yield _result(claim, None, held=None, started=started, details={"reason": str(error)})
         else:
             value = found.value
             within = value <= claim.target if claim.bound == "at most" else value >= claim.target
-            yield _result(claim, value, within and found.agrees, started, found.details)
+            yield _result(claim, value, held=within and found.agrees, started=started, details=found.details)
 
 
-def _result(claim: Claim, value: float | None, held: bool | None, started: float, details: dict[str, Any]) -> Result:
+def _result(claim: Claim, value: float | None, *, held: bool | None, started: float, details: dict[str, Any]) -> Result:
     return Result(
         name=claim.name,
         what=claim.what,

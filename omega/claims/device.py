@@ -43,7 +43,9 @@ def moods() -> Iterator[ViewContext]:
 )
 def recommend(bench: Bench) -> Measured:
     """Time each call; compare 40 lists with those of a brain whose store keeps nothing in memory."""
-    cold, warm, lists = [], [], []
+    cold: list[float] = []
+    warm: list[float] = []
+    lists = []
     contexts = list(moods())[:400]
     with closing(open_brain(bench.tv)) as brain:
         status = brain.status()

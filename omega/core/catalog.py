@@ -173,7 +173,9 @@ class Catalog:
                 )
             start = epoch.count
         if start != len(self):
-            raise CatalogError(f"catalog has {len(self)} titles, its epochs name {start}: build it with the previous one")
+            raise CatalogError(
+                f"catalog has {len(self)} titles, its epochs name {start}: build it with the previous one"
+            )
 
 
 def _digest(before: str, titles: Iterable[Title]) -> str:

@@ -53,11 +53,7 @@ def checked_titles(rows: Iterable[tuple[str, Mapping[str, Any] | CatalogError]])
     problems: list[str] = []
     for place, fields in rows:
         try:
-            if isinstance(fields, CatalogError):
-                raise fields
-            title = _checked(fields)
-            if title.id in places:
-                raise CatalogError(f"id {title.id} stands at {places[title.id]} already: ids are unique")
+            title = _checked(fields, places)
         except CatalogError as error:
             problems.append(f"{place}: {error}")
         else:
@@ -95,12 +91,16 @@ def json_row(raw: bytes, place: str) -> tuple[str, Mapping[str, Any] | CatalogEr
         return place, CatalogError(f"{shown(raw.decode(errors='replace'))} is no JSON object: {error}")
 
 
-def _checked(fields: Mapping[str, Any]) -> Title:
+def _checked(fields: Mapping[str, Any] | CatalogError, places: Mapping[str, str]) -> Title:
     """Return the title of one row's fields, texts or numbers; raises CatalogError that names the field."""
+    if isinstance(fields, CatalogError):
+        raise fields
     if missing := [name for name in COLUMNS if fields.get(name) in (None, "")]:
         raise CatalogError(f"{missing[0]} is missing")
     if not _ID.fullmatch(str(fields["id"])):
         raise CatalogError(f"id is {shown(fields['id'])}, allowed: 1..128 of a-z 0-9 . _ -")
+    if fields["id"] in places:
+        raise CatalogError(f"id {fields['id']} stands at {places[fields['id']]} already: ids are unique")
     name = str(fields["title"])
     if not (name.strip() and len(name) <= 200 and name.isprintable()):
         raise CatalogError(f"title is {shown(name)}, allowed: 1..200 printable characters")

@@ -58,7 +58,7 @@ class MissingExtraError(PluginError):
     """An optional dependency isn't installed; the message is the pip command that installs it."""
 
     def __init__(self, module: str, extra: str) -> None:
-        """`module` could not be imported; `extra` of the distribution brings it."""
+        """Name the `module` that could not be imported and the `extra` of the distribution that brings it."""
         super().__init__(f"{module} is not installed, it comes with an extra: pip install 'exogenesis-omega[{extra}]'")
 
 

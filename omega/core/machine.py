@@ -1,4 +1,4 @@
-"""This process and the machine it runs on."""
+"""The process and the machine that it runs on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from omega.core.errors import OmegaError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 def single_blas_thread() -> None:
@@ -30,10 +30,14 @@ def rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def run_fresh(command: Sequence[str], timeout_s: float = 120) -> bytes:
-    """Run a command to its end and return what it printed; raises OmegaError with its last line when it failed."""
+def run_fresh(command: Sequence[str], *, timeout_s: float = 120, environment: Mapping[str, str] | None = None) -> bytes:
+    """Run a command to its end and return what it printed; `environment` is added to this process's own.
+
+    Raises OmegaError with the last line of its errors when it failed.
+    """
+    variables = {**os.environ, **(environment or {})}
     try:
-        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, env=variables)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise OmegaError(f"{command[0]} did not end well: {error}") from error
     if done.returncode:

@@ -7,12 +7,13 @@ in `omega.core.testing.fakes`. Arrays are numpy; this floor only names their typ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float32]
     Integers: TypeAlias = NDArray[np.int64]
 
-Where: TypeAlias = "Mapping[str, tuple[int, int]]"
+Where: TypeAlias = Mapping[str, tuple[int, int]]
 """A filter: the least and the greatest allowed value, both included, of some attributes."""
 
 
@@ -52,7 +53,7 @@ class Embedder(ABC):
         any script, any length.
         """
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  (most hold nothing but memory)
         """Release what is held; the embedder MUST NOT be used afterwards."""
 
 
@@ -85,7 +86,10 @@ class VectorStore(ABC):
     @classmethod
     @abstractmethod
     def open(cls, location: str, *, dimensions: int, attributes: Sequence[str] = ()) -> Self:
-        """Open or create the store at `location`; MUST raise StoreError when it holds other dimensions or attributes."""
+        """Open or create the store at `location`.
+
+        MUST raise StoreError when it holds other dimensions or attributes.
+        """
 
     @abstractmethod
     def upsert(self, rows: Iterable[VectorRow]) -> None:

@@ -68,7 +68,7 @@ class Registry:
         for implementation in self._implementations(_COMMANDS):
             try:
                 implementation.function(app)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (whatever a stranger's code raises)
                 self._failed(self._origins[id(implementation.plugin)], error)
 
     def plugins(self) -> list[PluginInfo]:
@@ -94,7 +94,7 @@ class Registry:
             origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.name
             try:
                 self._register(entry.load(), origin, entry.name)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (whatever a stranger's code raises)
                 self._failed(origin, error)
 
     def _register(self, plugin: object, origin: str, name: str | None = None) -> None:
@@ -121,8 +121,9 @@ class Registry:
         for implementation in self._implementations(_HOOKS[kind]):
             origin = self._origins[id(implementation.plugin)]
             try:
-                found.extend((cls, origin) for cls in implementation.function() if cls.NAME)
-            except Exception as error:
+                classes: list[type[Any]] = implementation.function()  # type: ignore[assignment]
+                found.extend((cls, origin) for cls in classes if cls.NAME)
+            except Exception as error:  # noqa: BLE001  (whatever a stranger's code raises)
                 self._failed(origin, error)
         return sorted(found, key=lambda pair: (pair[1] != _BUILT_IN, pair[0].NAME))
 

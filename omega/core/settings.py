@@ -6,6 +6,7 @@ import difflib
 import os
 import tomllib
 import zoneinfo
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,6 @@ from omega.core.errors import SettingsError, shown
 from omega.core.files import read_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import tzinfo
 
 FILE_NAME = "omega.toml"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omega.core.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
 TEMPLATE_VERSION = 1
 MAX_TOKENS = 256
@@ -52,7 +52,9 @@ class WordPiece:
         try:
             self.unk, self.cls, self.sep = (self._ids[t] for t in ("[UNK]", "[CLS]", "[SEP]"))
         except KeyError as error:
-            raise ModelError(f"vocabulary of {len(vocabulary)} tokens lacks {error}: take the model's own vocab.txt") from error
+            raise ModelError(
+                f"vocabulary of {len(vocabulary)} tokens lacks {error}: take the model's own vocab.txt"
+            ) from error
         self._specials = {t: self._ids[t] for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if t in self._ids}
         self._word_ids = lru_cache(maxsize=16_384)(self._split_word)
 
@@ -119,7 +121,9 @@ def _words(text: str) -> Iterator[str]:
     """Clean, lowercase and strip accents, then split at white space and around every punctuation mark."""
     if not text.isascii():
         text = unicodedata.normalize("NFD", "".join(map(_cleaned, text)))
-        text = "".join(c for c in text if unicodedata.category(c) != "Mn").replace("Σ", "σ")
+        text = "".join(c for c in text if unicodedata.category(c) != "Mn")
+        # Python would make a final sigma of it at a word's end; BERT lowers character by character.
+        text = text.replace("\N{GREEK CAPITAL LETTER SIGMA}", "\N{GREEK SMALL LETTER SIGMA}")
     else:
         text = text.translate(_ASCII_CONTROLS)
     for run in text.lower().split():

@@ -136,7 +136,9 @@ class Brain:
         """Explain one title of the catalog in the context (by default: now), recommended or not. Raises InputError."""
         row = self._catalog.ordinals.get(content_id)
         if row is None:
-            raise InputError(f"content_id is {shown(content_id)}, allowed: an id of the catalog: see omega catalog show")
+            raise InputError(
+                f"content_id is {shown(content_id)}, allowed: an id of the catalog: see omega catalog show"
+            )
         asked = self._ask(context)
         total, allowed = asked.scores.total, asked.allowed
         excluded = None if allowed[row] else f"not a {asked.context.kind}" if asked.unfinished[row] else "finished"
@@ -182,9 +184,10 @@ class Brain:
         household = self._household
         resume = history.resume(household.left_at_s, household.left_slot, now.timestamp(), slot)
         mood = unit(wish - base) if context.mood else None
-        scores = ranking.score(self._titles, household.taste, slot, mood, evidence, resume, self._weights)
+        leanings = household.taste.leanings(slot, self._titles.genre_shares, self._titles.kind_shares)
+        scores = ranking.score(self._titles, leanings, mood, evidence, resume, self._weights)
         allowed = household.unfinished if kind is None else household.unfinished & (self._titles.kinds == kind)
-        return Asked(slot, context, scores, patterns, evidence, household.unfinished, allowed)
+        return Asked(slot, context, leanings, scores, patterns, evidence, household.unfinished, allowed)
 
     def _evidence(self, query: Floats, where: Where | None) -> tuple[Evidence, tuple[PatternRecord, ...]]:
         """Return the patterns nearest to a context's vector."""
@@ -195,4 +198,5 @@ class Brain:
         return Evidence(similarities, rates, self._household.centered(patterns)), patterns
 
     def _embed_context(self, slot: int, mood: str) -> Floats:
-        return self._embedder.embed([context_text(*time_and_day(slot), mood)])[0]
+        row: Floats = self._embedder.embed([context_text(*time_and_day(slot), mood)])[0]
+        return row

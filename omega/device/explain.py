@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omega.core.types import ViewContext
     from omega.device.household import Household
     from omega.device.ranking import Evidence, Scores
+    from omega.device.taste import Leanings
 
 _SHOWN_DIGITS = 6
 """Weights are rounded before they are summed, so that what is shown adds up."""
@@ -30,6 +31,7 @@ class Asked:
 
     slot: int
     context: ViewContext
+    leanings: Leanings
     scores: Scores
     patterns: tuple[PatternRecord, ...]
     """The m patterns of the evidence, nearest to the context first."""
@@ -45,7 +47,9 @@ def explained(asked: Asked, row: int, variety: float, household: Household) -> R
     title = household.catalog.titles[row]
     values = dict(zip(TERMS, (round(float(term), _SHOWN_DIGITS) for term in asked.scores.terms[row]), strict=True))
     values["variety"] = round(variety, _SHOWN_DIGITS)
-    reasons = [Reason(kind, _text(kind, value, asked, row, household), value) for kind, value in values.items() if value]
+    reasons = [
+        Reason(kind, _text(kind, value, asked, row, household), value) for kind, value in values.items() if value
+    ]
     reasons.sort(key=lambda reason: -abs(reason.weight))
     score = round(math.fsum(reason.weight for reason in reasons), _SHOWN_DIGITS)
     return Recommendation(
@@ -54,23 +58,24 @@ def explained(asked: Asked, row: int, variety: float, household: Household) -> R
 
 
 def _text(kind: str, value: float, asked: Asked, row: int, household: Household) -> str:
-    titles, taste = household.titles, household.taste
+    titles, leanings = household.titles, asked.leanings
     title, genres = household.catalog.titles[row], household.titles.genres[row]
     match kind:
         case "taste":
-            return words.taste_words(titles, taste, genres, value)
+            text = words.taste_words(titles, leanings, genres, value)
         case "context":
-            return words.context_words(titles, taste, asked.slot, genres, int(titles.kinds[row]), value)
+            text = words.context_words(titles, leanings, asked.slot, genres, int(titles.kinds[row]), value)
         case "mood":
-            return words.mood_words(asked.context.mood or "", value)
+            text = words.mood_words(asked.context.mood or "", value)
         case "habit":
-            return _habit_text(asked, row, household)
+            text = _habit_text(asked, row, household)
         case "continue":
-            return words.resume_words(title, household.last[title.id])
+            text = words.resume_words(title, household.last[title.id])
         case "popularity":
-            return f"{titles.popularity[row]:.1%} of viewers watch it"
+            text = f"{titles.popularity[row]:.1%} of viewers watch it"
         case _:
-            return "much like a title further up"
+            text = "much like a title further up"
+    return text
 
 
 def _habit_text(asked: Asked, row: int, household: Household) -> str:

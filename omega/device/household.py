@@ -52,7 +52,8 @@ class Household:
     def vector(self, title: Title) -> Floats:
         """Return the vector (384,) of any title; one that no catalog has is embedded."""
         ordinal = self.catalog.ordinals.get(title.id)
-        return self._embedder.embed([title.text])[0] if ordinal is None else self.titles.vectors[ordinal]
+        row: Floats = self._embedder.embed([title.text])[0] if ordinal is None else self.titles.vectors[ordinal]
+        return row
 
     def centered(self, patterns: Sequence[PatternRecord]) -> Floats:
         """Return the centered title vectors (m, 384) of patterns."""
@@ -71,7 +72,8 @@ class Household:
     def _centered(self, content_id: str, slot: int) -> Floats:
         ordinal = self.catalog.ordinals.get(content_id)
         if ordinal is not None:
-            return self.titles.centered[ordinal]
+            row: Floats = self.titles.centered[ordinal]
+            return row
         pattern = self._store.vectors([pattern_id(content_id, slot)])[0]
         return unit(title_vector(pattern, self.titles.contexts[slot]) - self.titles.mean)
 

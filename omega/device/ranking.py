@@ -1,8 +1,8 @@
 """The score of every title, as a sum of named terms; pure functions on arrays.
 
-score = taste + context + mood + habit + popularity + continue + variety. Each term is what one reason says, its weight is the
-term's value, and their sum is the score. The terms `taste` and `popularity` follow the measured formula of log ratios
-against the catalog's own shares; content similarity alone would be near random for what people watch next.
+score = taste + context + mood + habit + popularity + continue + variety. Each term is what one reason says, its weight
+is the term's value, and their sum is the score. The terms `taste` and `popularity` follow the measured formula of log
+ratios against the catalog's own shares; content similarity alone would be near random for what people watch next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omega.core.ports import Floats
-    from omega.device.taste import Taste
+    from omega.device.taste import Leanings
     from omega.device.titles import TitleArrays
 
 TERMS = ("taste", "context", "mood", "habit", "popularity", "continue")
@@ -72,8 +72,7 @@ class Scores:
 
 def score(
     titles: TitleArrays,
-    taste: Taste,
-    slot: int,
+    leanings: Leanings,
     mood: Floats | None,
     evidence: Evidence,
     resume: Floats,
@@ -84,10 +83,10 @@ def score(
     `mood` (384,) is what the mood adds to the context's text, or None; `resume` (n,) is 0..1, how much a title waits to
     be continued.
     """
-    content = _cosines(titles.centered, taste.vector)
-    genre = titles.genres @ taste.genre_ratios(titles.genre_shares)
-    slot_genre = titles.genres @ taste.slot_genre_ratios(slot, titles.genre_shares)
-    slot_kind = taste.slot_kind_ratios(slot, titles.kind_shares)[titles.kinds]
+    content = _cosines(titles.centered, leanings.vector)
+    genre = titles.genres @ leanings.genres
+    slot_genre = titles.genres @ leanings.slot_genres
+    slot_kind = leanings.slot_kinds[titles.kinds]
     habits = weights.habit * habit_shares(titles.centered, evidence)
     terms = (
         weights.genre * genre + weights.content * content,
@@ -113,8 +112,8 @@ def mood_fit(titles: TitleArrays, mood: Floats) -> Floats:
 def habit_shares(centered: Floats, evidence: Evidence) -> Floats:
     """Return (n, m): what each of m patterns says for each of n titles.
 
-    A pattern counts by how near it is to the context (softmax of its similarity), how much better or worse than one half
-    it went, and how near its title is (cosine, 0 when opposed): a kernel estimate of the success in this context.
+    A pattern counts by how near it is to the context (softmax of its similarity), how much better or worse than one
+    half it went, and how near its title is (cosine, 0 when opposed): a kernel estimate of the success in this context.
     """
     if not len(evidence.rates):
         return np.zeros((len(centered), 0), np.float32)
@@ -130,7 +129,9 @@ def popularity(shares: Floats) -> Floats:
     return logs
 
 
-def diverse(total: Floats, centered: Floats, allowed: NDArray[np.bool_], k: int, strength: float) -> tuple[list[int], Floats]:
+def diverse(
+    total: Floats, centered: Floats, allowed: NDArray[np.bool_], k: int, strength: float
+) -> tuple[list[int], Floats]:
     """Return up to `k` rows of the best pool and each one's variety term, which is 0 or less.
 
     Maximal marginal relevance (Carbonell and Goldstein, 1998): each place goes to the row with the highest total less
@@ -162,4 +163,5 @@ def _cosines(rows: Floats, vector: Floats) -> Floats:
 
 def _standardized(values: Floats) -> Floats:
     """Return (n,) values with mean 0 and variance 1."""
-    return (values - values.mean()) / max(float(values.std()), 1e-9)
+    standardized: Floats = (values - values.mean()) / max(float(values.std()), 1e-9)
+    return standardized

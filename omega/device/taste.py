@@ -22,11 +22,27 @@ REPLAYED_EVENTS = 400
 """How many past events rebuild the state when a brain opens; what is older weighs less than 1/1000."""
 PRIOR_EVENTS = 5.0
 """How many average events a count is mixed with before it is believed."""
+_LEAST_SHARE = 1e-6
+"""No share is less, so that logs stay finite."""
 
 
 def liking(watched_milli: int) -> float:
     """Return what an event says for its title: -0.5 given up at once, 0 half watched, 1 watched to the end."""
     return max(2 * watched_milli / 1000 - 1, -0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Leanings:
+    """The taste as it stands to the catalog, in natural logs: 0 is as much as expected, .7 twice as much."""
+
+    vector: Floats
+    """(384,) sum of liking x centered title vector."""
+    genres: Floats
+    """(g,) how much more of each genre than the catalog has."""
+    slot_genres: Floats
+    """(g,) how much more of each genre in this context than in all of them."""
+    slot_kinds: Floats
+    """(3,) how much more of each kind in this context than in all of them."""
 
 
 @dataclass(slots=True)
@@ -69,18 +85,18 @@ class Taste:
         self.slot_kinds[slot] *= decay
         self.slot_kinds[slot, kind] += gain
 
-    def genre_ratios(self, shares: Floats) -> Floats:
-        """Return (g,) natural logs: how much more of each genre than the catalog's `shares` (g,)."""
-        return _log_ratio(self.genres, self.liked, shares)
-
-    def slot_genre_ratios(self, slot: int, shares: Floats) -> Floats:
-        """Return (g,) natural logs: how much more of each genre in this context than in all of them."""
-        return _log_ratio(self.slot_genres[slot], self.slot_liked[slot], _shares(self.genres, self.liked, shares))
-
-    def slot_kind_ratios(self, slot: int, shares: Floats) -> Floats:
-        """Return (3,) natural logs: how much more of each kind in this context than in all of them."""
-        kinds = self.slot_kinds.sum(axis=0)
-        return _log_ratio(self.slot_kinds[slot], self.slot_liked[slot], _shares(kinds, float(kinds.sum()), shares))
+    def leanings(self, slot: int, genre_shares: Floats, kind_shares: Floats) -> Leanings:
+        """Return how the household leans, and how it leans in a context, against the catalog's shares (g,) and (3,)."""
+        genres = _shares(self.genres, self.liked, genre_shares)
+        all_kinds = self.slot_kinds.sum(axis=0)
+        kinds = _shares(all_kinds, float(all_kinds.sum()), kind_shares)
+        here = float(self.slot_liked[slot])
+        return Leanings(
+            vector=self.vector,
+            genres=np.log(genres / np.maximum(genre_shares, _LEAST_SHARE)),
+            slot_genres=np.log(_shares(self.slot_genres[slot], here, genres) / genres),
+            slot_kinds=np.log(_shares(self.slot_kinds[slot], here, kinds) / kinds),
+        )
 
 
 def _decay(half_life_events: float) -> float:
@@ -88,11 +104,6 @@ def _decay(half_life_events: float) -> float:
 
 
 def _shares(counts: Floats, total: float, prior: Floats) -> Floats:
-    """Return what `counts` of `total` say once they are mixed with the prior; never 0, so that logs stay finite."""
-    shares: Floats = np.maximum((counts + PRIOR_EVENTS * prior) / (total + PRIOR_EVENTS), 1e-6)
+    """Return the shares that `counts` of `total` show once they are mixed with the prior."""
+    shares: Floats = np.maximum((counts + PRIOR_EVENTS * prior) / (total + PRIOR_EVENTS), _LEAST_SHARE)
     return shares
-
-
-def _log_ratio(counts: Floats, total: float, prior: Floats) -> Floats:
-    ratio: Floats = np.log(_shares(counts, total, prior) / np.maximum(prior, 1e-6))
-    return ratio

@@ -119,15 +119,15 @@ def load_or_embed(
 ) -> TitleArrays:
     """Return the catalog's arrays in the embedder's space; embeds what the cache folder doesn't have, 5 ms a title.
 
-    The file is named after the titles' texts and the space. `progress` gets titles done and in all, while it embeds. A cache
-    that can't be written is no error, only slower next time.
+    The file is named after the titles' texts and the space. `progress` gets titles done and in all, while it embeds. A
+    cache that can't be written is no error, only slower next time.
     """
     texts = [title.text for title in catalog]
     texts += [context_text(*time_and_day(slot)) for slot in range(SLOTS)]
     texts += [genre_text(genre) for genre in catalog.genre_shares()]
     shape = (len(texts), embedder.dimensions)
-    file = cache and cache / f"{catalog.content_digest}.{embedder.space}.npy"
-    rows = file and _load(file, shape)
+    file = cache / f"{catalog.content_digest}.{embedder.space}.npy" if cache else None
+    rows = _load(file, shape) if file else None
     if rows is None:
         rows = embed(embedder, texts, progress)
         if file:

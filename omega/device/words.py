@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from omega.core.ports import Floats, WatchRecord
     from omega.core.types import Title
-    from omega.device.taste import Taste
+    from omega.device.taste import Leanings, Taste
     from omega.device.titles import TitleArrays
 
 _PLURALS = {"movie": "movies", "series": "series", "documentary": "documentaries"}
@@ -49,21 +49,20 @@ def leading(ratios: Floats, weights: Floats, names: Sequence[str], most: int = 2
     return [names[i] for i in np.argsort(-gains, kind="stable")[:most] if gains[i] > 0]
 
 
-def taste_words(titles: TitleArrays, taste: Taste, weights: Floats, value: float) -> str:
-    """Say why the taste speaks for a title with genre weights (g,), or against it when the term's `value` is below 0."""
+def taste_words(titles: TitleArrays, leanings: Leanings, weights: Floats, value: float) -> str:
+    """Say why the taste speaks for a title with genre weights (g,), or against it when `value` is below 0."""
     likes = value >= 0
-    ratios = taste.genre_ratios(titles.genre_shares)
-    if genres := leading(ratios if likes else -ratios, weights, titles.genre_names):
+    if genres := leading(leanings.genres if likes else -leanings.genres, weights, titles.genre_names):
         return f"you {'enjoy' if likes else 'rarely watch'} {listed(genres)}"
     return "close to what you enjoyed lately" if likes else "unlike what you enjoyed lately"
 
 
-def context_words(titles: TitleArrays, taste: Taste, slot: int, weights: Floats, kind: int, value: float) -> str:
+def context_words(titles: TitleArrays, leanings: Leanings, slot: int, weights: Floats, kind: int, value: float) -> str:
     """Say why the context's habits speak for a title, or against it when `value` is below 0."""
     usual = value >= 0
     sign = 1 if usual else -1
-    what = leading(sign * taste.slot_genre_ratios(slot, titles.genre_shares), weights, titles.genre_names)
-    if sign * taste.slot_kind_ratios(slot, titles.kind_shares)[kind] > 0:
+    what = leading(sign * leanings.slot_genres, weights, titles.genre_names)
+    if sign * leanings.slot_kinds[kind] > 0:
         what.append(_PLURALS[KINDS[kind]])
     return f"{'' if usual else 'seldom '}{listed(what) or 'something'} on {slot_words(slot)}"
 
@@ -99,7 +98,8 @@ def habits(titles: TitleArrays, taste: Taste) -> list[str]:
 
 def _habit(titles: TitleArrays, taste: Taste, slot: int) -> str:
     shares = taste.slot_genres[slot] / max(float(taste.slot_genres[slot].sum()), 1e-9)
-    ratios = taste.slot_genre_ratios(slot, titles.genre_shares) + taste.genre_ratios(titles.genre_shares)
+    leanings = taste.leanings(slot, titles.genre_shares, titles.kind_shares)
+    ratios = leanings.slot_genres + leanings.genres
     telling = (ratios >= _LEAST_RATIO) & (shares >= _LEAST_SHARE)
     genres = leading(np.where(telling, ratios, 0), shares, titles.genre_names)
     kinds = taste.slot_kinds[slot]

@@ -7,7 +7,9 @@ title and against the best there is.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from omega.core.catalog import Catalog
+    from omega.core.ports import Embedder
     from omega.device.brain import Brain
     from omega.fleet.households import Persona
 
@@ -33,7 +36,20 @@ ASKED = (
     ("Monday morning", ViewContext(time=TimeSlot.MORNING, day=DayType.WEEKDAY)),
     ("Saturday evening", ViewContext(time=TimeSlot.EVENING, day=DayType.WEEKEND)),
 )
-MOODS = ("relaxed", "scary", "funny", "romantic", "exciting", "sad", "thoughtful", "cozy", "epic", "dark", "light", "weird")
+MOODS = (
+    "relaxed",
+    "scary",
+    "funny",
+    "romantic",
+    "exciting",
+    "sad",
+    "thoughtful",
+    "cozy",
+    "epic",
+    "dark",
+    "light",
+    "weird",
+)
 _JUDGED = 10
 """How many titles at the top of a list are judged."""
 
@@ -114,7 +130,7 @@ class Clock:
 
 def run(
     open_brain: Callable[[str, Clock], Brain],
-    embed: Callable[[str], object],
+    open_embedder: Callable[[], Embedder],
     catalog: Catalog,
     *,
     seed: int,
@@ -123,13 +139,14 @@ def run(
 ) -> Report:
     """Let every household of PERSONAS watch for some weeks and judge what its TV then recommends.
 
-    `open_brain` opens a household's brain by name and clock; `embed` embeds one text; `on_day` sees each day as it ends.
+    `open_brain` opens a household's brain by name and clock; `on_day` sees each day.
     """
     started = time.perf_counter()
     watch = _Stopwatch()
     outcomes = tuple(_household(persona, open_brain, catalog, seed, weeks, on_day, watch) for persona in PERSONAS)
-    for title in catalog.titles[:100]:
-        watch.time("embed", lambda text=title.text: embed(text))
+    with closing(open_embedder()) as embedder:
+        for title in catalog.titles[:100]:
+            watch.time("embed", partial(embedder.embed, [title.text]))
     return Report(seed, weeks, len(catalog), round(time.perf_counter() - started, 2), outcomes, watch.timings())
 
 
@@ -168,26 +185,24 @@ def _household(
     watch: _Stopwatch,
 ) -> Outcome:
     clock = Clock()
-    brain = open_brain(persona.name, clock)
-    try:
+    with closing(open_brain(persona.name, clock)) as brain:
         household = Household(persona, catalog, seed)
         for day in range(7 * weeks):
             titles = []
             for event in household.day(START + timedelta(days=day)):
                 clock.moment = event.at or clock.moment
-                titles.append(watch.time("observe", lambda event=event: brain.observe(event)).title)
+                titles.append(watch.time("observe", partial(brain.observe, event)).title)
             events, patterns = brain.counts()
             on_day(Day(persona.name, day + 1, 7 * weeks, tuple(titles), events, patterns))
         clock.moment = START + timedelta(weeks=weeks)
         return _outcome(persona, household, brain, catalog, watch)
-    finally:
-        brain.close()
 
 
 def _outcome(persona: Persona, household: Household, brain: Brain, catalog: Catalog, watch: _Stopwatch) -> Outcome:
     answers = tuple(Answer(asked, tuple(brain.recommend(context))) for asked, context in ASKED)
     for mood, (time_, day), what in product(MOODS, product(TimeSlot, DayType), ("cold", "warm")):
-        watch.time(what, lambda c=ViewContext(time=time_, day=day, mood=mood): brain.recommend(c))
+        context = ViewContext(time=time_, day=day, mood=mood)
+        watch.time(what, partial(brain.recommend, context))
     judged = np.array(list(_judged(persona, household, brain, catalog))).mean(axis=0)
     status = brain.status()
     return Outcome(
@@ -204,7 +219,9 @@ def _outcome(persona: Persona, household: Household, brain: Brain, catalog: Cata
     )
 
 
-def _judged(persona: Persona, household: Household, brain: Brain, catalog: Catalog) -> Iterator[tuple[float, float, float]]:
+def _judged(
+    persona: Persona, household: Household, brain: Brain, catalog: Catalog
+) -> Iterator[tuple[float, float, float]]:
     """Give (recommended, any, best) appeal for each of the household's contexts."""
     everything = [t.content_id for t in brain.recommend(k=len(catalog))]
     open_rows = [catalog.ordinals[content_id] for content_id in everything]

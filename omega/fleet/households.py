@@ -58,9 +58,27 @@ PERSONAS = (
         "family",
         "two adults, two small children",
         (
-            Habit(_MORNING, _WEEKDAY, 1.1, {"animation": 1, "family": 1, "crime": -1, "horror": -1}, {_SERIES: 1, _MOVIE: 0.1}),
-            Habit(_MORNING, _WEEKEND, 2.4, {"animation": 1, "family": 1, "adventure": 0.5, "horror": -1}, {_MOVIE: 0.8, _SERIES: 0.7}),
-            Habit(_EVENING, _WEEKDAY, 0.8, {"comedy": 0.9, "reality": 0.6, "romance": 0.3, "war": -1}, {_SERIES: 1, _MOVIE: 0.3}),
+            Habit(
+                _MORNING,
+                _WEEKDAY,
+                1.1,
+                {"animation": 1, "family": 1, "crime": -1, "horror": -1},
+                {_SERIES: 1, _MOVIE: 0.1},
+            ),
+            Habit(
+                _MORNING,
+                _WEEKEND,
+                2.4,
+                {"animation": 1, "family": 1, "adventure": 0.5, "horror": -1},
+                {_MOVIE: 0.8, _SERIES: 0.7},
+            ),
+            Habit(
+                _EVENING,
+                _WEEKDAY,
+                0.8,
+                {"comedy": 0.9, "reality": 0.6, "romance": 0.3, "war": -1},
+                {_SERIES: 1, _MOVIE: 0.3},
+            ),
             Habit(_EVENING, _WEEKEND, 1.6, {"adventure": 1, "fantasy": 0.8, "comedy": 0.4, "horror": -1}, {_MOVIE: 1}),
         ),
     ),
@@ -68,18 +86,26 @@ PERSONAS = (
         "night-owl",
         "one adult who works late",
         (
-            Habit(_NIGHT, _WEEKDAY, 1.4, {"crime": 1, "thriller": 0.9, "mystery": 0.7, "family": -1}, {_SERIES: 1, _MOVIE: 0.5}),
-            Habit(_NIGHT, _WEEKEND, 2.1, {"horror": 1, "sci-fi": 0.9, "thriller": 0.4, "family": -1}, {_MOVIE: 1}),
-            Habit(_AFTERNOON, _WEEKEND, 1.0, {"science": 1, "history": 0.6, "nature": 0.4}, {_DOCUMENTARY: 1}),
+            Habit(_NIGHT, _WEEKDAY, 1.4, {"crime": 1, "thriller": 0.9, "mystery": 0.7, "family": -1}, {_SERIES: 1}),
+            Habit(_EVENING, _WEEKEND, 2.1, {"horror": 1, "sci-fi": 0.9, "thriller": 0.4, "family": -1}, {_MOVIE: 1}),
+            Habit(_MORNING, _WEEKDAY, 0.7, {"science": 1, "history": 0.6, "nature": 0.4}, {_DOCUMENTARY: 1}),
         ),
     ),
     Persona(
         "retired",
         "a retired couple",
         (
-            Habit(_MORNING, _WEEKDAY, 1.0, {"nature": 1, "history": 0.8, "science": 0.4}, {_DOCUMENTARY: 1, _SERIES: 0.1}),
+            Habit(
+                _MORNING, _WEEKDAY, 1.0, {"nature": 1, "history": 0.8, "science": 0.4}, {_DOCUMENTARY: 1, _SERIES: 0.1}
+            ),
             Habit(_AFTERNOON, _WEEKDAY, 1.0, {"western": 0.9, "war": 0.6, "history": 0.6, "horror": -1}, {_MOVIE: 1}),
-            Habit(_EVENING, _WEEKDAY, 1.1, {"crime": 0.8, "mystery": 1, "horror": -1, "animation": -1}, {_SERIES: 1, _MOVIE: 0.2}),
+            Habit(
+                _EVENING,
+                _WEEKDAY,
+                1.1,
+                {"crime": 0.8, "mystery": 1, "horror": -1, "animation": -1},
+                {_SERIES: 1, _MOVIE: 0.2},
+            ),
             Habit(_EVENING, _WEEKEND, 1.4, {"romance": 1, "music": 0.8, "drama": 0.4, "horror": -1}, {_MOVIE: 1}),
         ),
     ),
@@ -99,8 +125,9 @@ class Household:
         self._episodes: dict[str, int] = {}
 
     def appeal(self, slot: int) -> NDArray[np.float64]:
-        """Return (n,) the hidden liking of each title in a context, 0..1; the mean over its habits where it has none."""
-        return self._appeal.get(slot, np.mean(list(self._appeal.values()), axis=0))
+        """Return (n,) the hidden liking of each title in a context, 0..1; the mean of all where it has no habit."""
+        mean: NDArray[np.float64] = np.mean(list(self._appeal.values()), axis=0)
+        return self._appeal.get(slot, mean)
 
     def day(self, date: datetime) -> Iterator[ViewingEvent]:
         """Give what is watched on the day of `date`, aware midnight, in order of time."""

@@ -37,13 +37,14 @@ def demo(
 
 def _household(outcome: Outcome) -> None:
     render.heading(f"{outcome.household}: {outcome.about}")
-    render.line("learned " + "; ".join(outcome.habits))
+    for habit in outcome.habits:
+        render.line(f"  learned {habit}")
     for answer in outcome.answers:
-        render.rich(render.recommendations(answer.titles[:5], title=answer.asked))
+        render.rich(render.recommendations(answer.titles[:5], answer.asked))
     lift = outcome.appeal_recommended / max(outcome.appeal_any, 1e-9)
     render.line(
-        f"hidden appeal of its first ten titles {outcome.appeal_recommended:.2f}, of any title {outcome.appeal_any:.2f} "
-        f"({lift:.1f} times as much), of the best {outcome.appeal_best:.2f}"
+        f"what the household would think of its first ten titles: {outcome.appeal_recommended:.2f} of 1, "
+        f"{lift:.1f} times as much as of any title; of the ten best: {outcome.appeal_best:.2f}"
     )
 
 
@@ -58,7 +59,10 @@ def _figures(report: Report) -> None:
         ("observe one event, durable, p50", f"{timings.observe_p50_ms:.2f} ms"),
         ("store of one TV", render.size(max(h.store_bytes for h in report.households))),
         ("memory of this process", f"{timings.rss_mib:.0f} MiB"),
-        ("events, patterns", f"{sum(h.events for h in report.households)}, {sum(h.patterns for h in report.households)}"),
+        (
+            "events, patterns",
+            f"{sum(h.events for h in report.households)}, {sum(h.patterns for h in report.households)}",
+        ),
         ("time", f"{report.seconds:.1f} s"),
     )
     render.heading("in figures")

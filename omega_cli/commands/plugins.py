@@ -14,4 +14,8 @@ def plugins(json: options.Json = False) -> None:
     if json:
         render.json(found)
     else:
-        render.rich(render.table(("kind", "name", "origin", "what it is"), [(p.kind, p.name, p.origin, p.summary) for p in found]))
+        render.rich(
+            render.table(
+                ("kind", "name", "origin", "what it is"), [(p.kind, p.name, p.origin, p.summary) for p in found]
+            )
+        )

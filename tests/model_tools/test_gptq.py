@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
+
 from omega_model_tools.gptq import BLOCK, Blocks, block_grid, corrected_target, gptq, packed, round_to_nearest
 from omega_model_tools.session import open_session
 from omega_model_tools.surgery import Dense, quantized_lookup, quantized_product
-from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from omega.core.errors import ModelError
 from omega.core.model_folder import CARD_LIMIT_BYTES, Cosine, Source, read_model_folder, space_id, write_model_card
 

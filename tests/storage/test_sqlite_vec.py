@@ -152,6 +152,17 @@ def test_ties_are_broken_by_id_wherever_rows_lie(tmp_path: Path) -> None:
     assert [hit.id for hit in store.search(vector, 60)] == sorted(ids[1::2])[:60]
 
 
+def test_rows_nearer_than_float32_tells_apart_are_ordered(tmp_path: Path) -> None:
+    store = SqliteVecStore.open(str(tmp_path / "v.db"), dimensions=384)
+    noise = np.random.default_rng(2).standard_normal((400, 384)).astype(np.float32)
+    vectors = random_units(1, 384) + 1e-6 * noise
+    store.upsert(VectorRow(i, vector, {}) for i, vector in enumerate(vectors))
+    kept = store.vectors(range(400)).astype(np.float64)
+    for query in random_units(10, 384, seed=3):
+        truth = np.argsort(-(kept * query).sum(axis=1), kind="stable")
+        assert [hit.id for hit in store.search(query, 200)] == truth[:200].tolist()
+
+
 @pytest.mark.parametrize("extra", [0, 500])
 def test_k_beyond_what_vec0_takes(tmp_path: Path, extra: int) -> None:
     store = opened(tmp_path / "v.db", in_memory=False)
@@ -181,8 +192,9 @@ def test_chunks_and_rows_read_the_same(tmp_path: Path) -> None:
 def test_chunks_that_lack_rows_are_not_believed(tmp_path: Path) -> None:
     store = opened(tmp_path / "v.db")
     store.upsert(vector_rows(random_units(1500)))
-    for wrong in (" LIMIT 1", " ORDER BY c.chunk_id DESC"):
-        sql = {**store._sql, "chunks": store._sql["chunks"].replace("v.vectors", "zeroblob(length(v.vectors))") + wrong}
+    chunks = store._sql["chunks"]
+    for wrong in (f"{chunks} LIMIT 1", chunks.replace("v.vectors", "zeroblob(length(v.vectors))")):
+        sql = {**store._sql, "chunks": wrong}
         matrix = read_matrix(store._connection, sql, DIMENSIONS, ATTRIBUTES)
         assert len(matrix) == 1500
         assert np.array_equal(matrix.vectors([0, 2997]), store.vectors([0, 2997]))
@@ -209,23 +221,26 @@ def float_pairs(raw: bytes) -> NDArray[np.uint64]:
 def share_on_disk(folder: Path, vectors: Floats) -> float:
     """Return which share of the vectors' pairs of numbers stands in any file of the folder, at any byte."""
     raw = b"".join(file.read_bytes() for file in sorted(folder.iterdir()))
-    wanted = float_pairs(vectors.tobytes())
+    wanted = np.concatenate([float_pairs(vector.tobytes()) for vector in vectors])
     return float(np.any([np.isin(wanted, float_pairs(raw[shift:])) for shift in range(4)], axis=0).mean())
 
 
 def test_compact_leaves_no_byte_of_removed_rows(tmp_path: Path) -> None:
     path = tmp_path / "v.db"
-    store = SqliteVecStore.open(str(path), dimensions=384, attributes=("slot",))
-    vectors = random_units(1200, 384)
+    store = SqliteVecStore.open(str(path), dimensions=96, attributes=("slot",))
+    vectors = random_units(1200, 96)
     store.upsert(VectorRow(i, vector, {"slot": 1}) for i, vector in enumerate(vectors))
-    store.remove(range(1050))
-    store.upsert([VectorRow(1199, vectors[1198], {"slot": 1})])
-    assert share_on_disk(tmp_path, vectors[:1050]) > 0.5
-    assert path.stat().st_size > 3_000_000
+    store._connection.execute("PRAGMA wal_checkpoint")
+    kept = np.arange(1200) % 8 == 0
+    store.remove(np.flatnonzero(~kept).tolist())
+    store.upsert([VectorRow(0, vectors[8], {"slot": 1})])
+    kept[0] = False
+    assert share_on_disk(tmp_path, vectors[~kept]) > 0.9
+    assert path.stat().st_size > 750_000
     store.compact()
-    assert share_on_disk(tmp_path, vectors[:1050]) == share_on_disk(tmp_path, vectors[1199:]) == 0
-    assert share_on_disk(tmp_path, vectors[1050:1199]) > 0.99
-    assert path.stat().st_size < 1_700_000
+    assert share_on_disk(tmp_path, vectors[~kept]) == 0
+    assert share_on_disk(tmp_path, vectors[kept]) > 0.99
+    assert path.stat().st_size < 600_000
     assert store.count() == 150
 
 

@@ -13,7 +13,9 @@ EPILOG = "Example: omega catalog show heat --json"
 
 
 def show(
-    words: Annotated[list[str] | None, typer.Argument(metavar="WORD...", help="Only titles with all these words.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="WORD...", help="Only titles with all these words.")
+    ] = None,
     catalog: options.CatalogName = None,
     json: options.Json = False,
 ) -> None:

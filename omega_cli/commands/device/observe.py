@@ -13,14 +13,16 @@ EPILOG = """Example: echo '{"content_id":"heat-1995","watch_pct":0.95}' | omega 
 
 
 def observe(
-    events: Annotated[list[str], typer.Argument(metavar="EVENT...", help="JSON objects, files of JSON lines, or - for stdin.")],
+    events: Annotated[
+        list[str], typer.Argument(metavar="EVENT...", help="JSON objects, files of JSON lines, or - for stdin.")
+    ],
     store: options.Store = None,
     catalog: options.CatalogName = None,
     embedder: options.EmbedderName = None,
     model: options.ModelFolder = None,
     json: options.Json = False,
 ) -> None:
-    """Tell the TV what was watched. Bad lines are named and left out, good ones are kept; exit code 2 if any was bad."""
+    """Tell the TV what was watched. Bad lines are named, good ones are kept; exit code 2 if any was bad."""
     from omega.device.batch import observe_all, read_events  # noqa: PLC0415  (numpy)
 
     with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:

@@ -32,6 +32,8 @@ def why(
     title = found.recommendation
     place = f"place {found.rank} by score" if found.rank else f"not recommended: {found.excluded}"
     render.line(f"{title.title} ({title.year}), {title.kind}: score {title.score:+.3f}, {place}")
-    render.rich(render.table((">weight", "term", "reason"), [(f"{r.weight:+.3f}", r.kind, r.text) for r in title.reasons]))
+    render.rich(
+        render.table((">weight", "term", "reason"), [(f"{r.weight:+.3f}", r.kind, r.text) for r in title.reasons])
+    )
     for event in found.watched:
         render.line(f"watched {event.watched_milli / 10:.0f} % on {render.moment(event.at)}")

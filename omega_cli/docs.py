@@ -1,0 +1,89 @@
+"""`python -m omega_cli.docs`: writes what can be written from the program itself, so that it is never out of date.
+
+docs/cli.md comes from the commands' help, docs/demo.svg from a demo, the README's figures from `omega prove`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+
+from omega.core.machine import run_fresh
+from omega_cli import render
+from omega_cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+CLI_PAGE = ROOT / "docs" / "cli.md"
+PICTURE = ROOT / "docs" / "demo.svg"
+README = ROOT / "README.md"
+MARKS = ("<!-- figures -->\n", "<!-- /figures -->")
+_WIDTH = 100
+_PICTURE_WIDTH = 130
+
+
+def cli_page() -> str:
+    """Return docs/cli.md: the help of every command."""
+    parts = ["# Command line\n", "Made by `./run docs` from the commands' own help.\n"]
+    for name, text in _helps(typer.main.get_command(app), "omega", None):
+        parts.append(f"{'#' * min(name.count(' ') + 2, 4)} {name}\n\n```text\n{text}\n```\n")
+    return "\n".join(parts)
+
+
+def figures(results: list[dict[str, Any]]) -> str:
+    """Return the README's table of claims."""
+    rows = ["| claim | what | measured | promised | oracle |", "|---|---|---|---|---|"]
+    for found in results:
+        unit = "" if found["unit"] == "1" else f" {found['unit']}"
+        measured = "not run" if found["measured"] is None else f"{found['measured']:.4g}{unit}"
+        promised = f"{found['bound']} {found['target']:g}{unit}"
+        rows.append(f"| {found['name']} | {found['what']} | {measured} | {promised} | {found['oracle']} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_figures(readme: str, table: str) -> str:
+    """Return the README with the table between its marks."""
+    before, rest = readme.split(MARKS[0])
+    return before + MARKS[0] + table + MARKS[1] + rest.split(MARKS[1], maxsplit=1)[1]
+
+
+def main() -> None:
+    """Write every page; the figures are measured now, which takes a minute."""
+    CLI_PAGE.write_text(cli_page())
+    render.note(f"wrote {CLI_PAGE}")
+    _draw()
+    render.note(f"wrote {PICTURE}")
+    results = msgspec.json.decode(run_fresh([sys.executable, "-m", "omega_cli", "prove", "--json"], timeout_s=600))
+    README.write_text(with_figures(README.read_text(), figures(results)))
+    render.note(f"wrote the figures of {README}")
+
+
+def _helps(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
+    """Give (name, help) of a command and those below it."""
+    context = command.context_class(command, info_name=name.split()[-1], parent=parent, terminal_width=_WIDTH)
+    yield name, "\n".join(line.rstrip() for line in command.get_help(context).strip().splitlines())
+    for below in getattr(command, "commands", {}).values():
+        yield from _helps(below, f"{name} {below.name}", context)
+
+
+def _draw() -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    colors = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": str(_PICTURE_WIDTH)}
+    printed = run_fresh([sys.executable, "-m", "omega_cli", "demo"], environment=colors).decode()
+    with Path(os.devnull).open("w") as nowhere:
+        console = Console(record=True, width=_PICTURE_WIDTH, file=nowhere, force_terminal=True)
+        console.print(Text.from_ansi(printed))
+        PICTURE.write_text(console.export_svg(title="omega demo"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Files are read within bounds, and written whole or not at all."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omega.core.errors import CatalogError, InputError
+from omega.core.files import atomic_path, read_bounded, write_atomically
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
+    file = tmp_path / "f"
+    file.write_bytes(b"12345")
+    assert read_bounded(file, 5) == b"12345"
+    with pytest.raises(CatalogError, match="f is 5 B, allowed: 4 B"):
+        read_bounded(file, 4, CatalogError)
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere can't be read: No such file"):
+        read_bounded(tmp_path / "nowhere", 5)
+    with pytest.raises(CatalogError, match="can't be read: Is a directory"):
+        read_bounded(tmp_path, 5, CatalogError)
+
+
+def test_a_write_makes_the_folder_and_replaces_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a" / "b" / "f.txt"
+    write_atomically(file, b"old and longer")
+    write_atomically(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_the_old_file_stays_when_the_block_fails(tmp_path: Path) -> None:
+    file = tmp_path / "f.txt"
+    file.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), atomic_path(file) as temporary:
+        temporary.write_bytes(b"half")
+        assert file.read_bytes() == b"old"
+        _ = 1 / 0
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_the_temporary_file_keeps_the_suffix(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "v.npy") as temporary:
+        assert temporary.suffix == ".npy"
+        assert temporary.parent == tmp_path
+
+
+def test_a_folder_that_cant_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match="can't be written"):
+        write_atomically(tmp_path / "file" / "below", b"x")

@@ -1,0 +1,44 @@
+"""What is asked of the machine."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from omega.core.errors import OmegaError
+from omega.core.machine import rss_bytes, run_fresh, single_blas_thread
+
+
+def test_a_process_gives_what_it_printed() -> None:
+    assert run_fresh([sys.executable, "-c", "print('hi')"]) == b"hi\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ([sys.executable, "-c", "raise SystemExit('no luck')"], "ended with 1: no luck"),
+        ([sys.executable, "-c", "raise SystemExit(3)"], "ended with 3: no output"),
+        (["/nowhere/to/be/found"], "did not end well"),
+        ([sys.executable, "-c", "import time; time.sleep(60)"], "did not end well: .*timed out"),
+    ],
+)
+def test_a_process_that_fails_is_named_with_its_last_line(command: list[str], message: str) -> None:
+    with pytest.raises(OmegaError, match=message):
+        run_fresh(command, timeout_s=0.5 if "sleep" in command[-1] else 60)
+
+
+def test_memory_grows_with_what_is_held() -> None:
+    before = rss_bytes()
+    held = bytearray(b"x") * 64_000_000
+    assert 50_000_000 < rss_bytes() - before < 200_000_000
+    del held
+
+
+def test_blas_stays_on_one_thread_unless_something_else_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    single_blas_thread()
+    assert run_fresh([sys.executable, "-c", "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"]) == b"3\n"
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    single_blas_thread()
+    assert run_fresh([sys.executable, "-c", "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"]) == b"1\n"

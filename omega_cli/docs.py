@@ -31,6 +31,7 @@ _PICTURE_WIDTH = 130
 
 def cli_page() -> str:
     """Return docs/cli.md: the help of every command."""
+    app.rich_markup_mode = None
     parts = ["# Command line\n", "Made by `./run docs` from the commands' own help.\n"]
     for name, text in _helps(typer.main.get_command(app), "omega", None):
         parts.append(f"{'#' * min(name.count(' ') + 2, 4)} {name}\n\n```text\n{text}\n```\n")

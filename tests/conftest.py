@@ -11,6 +11,8 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytest.register_assert_rewrite("omega.core.testing.contracts")
+
 # The same examples every time, and no deadline: a slow moment of a shared machine is no fault of the code.
 settings.register_profile("omega", deadline=None, derandomize=True)
 settings.load_profile("omega")

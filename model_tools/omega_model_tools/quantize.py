@@ -47,11 +47,25 @@ RECIPES: Final[dict[str, _Recipe]] = {
 }
 
 
+_PASSAGES: Final = ((4, 40), (16, 16))
+"""Sentences in a passage, and how many such passages."""
+
+
 @cache
 def sentences(which: Literal["calibration", "heldout"]) -> tuple[str, ...]:
     """Return the sentences that models are calibrated on, or the others, that they are judged by."""
     file = resources.files("omega_model_tools") / "sentences" / f"{which}.txt"
     return tuple(file.read_text(encoding="utf-8").splitlines())
+
+
+def calibration_texts(extra_texts: Sequence[str] = ()) -> list[str]:
+    """Return what models are calibrated on: the calibration sentences, passages of 4 and 16 of them, `extra_texts`.
+
+    Without the passages a text of 200 tokens has a cosine of .981 where a sentence has .996, with them .995.
+    """
+    single = sentences("calibration")
+    passages = [" ".join(single[i : i + n]) for n, count in _PASSAGES for i in range(0, n * count, n)]
+    return [*single, *passages, *extra_texts]
 
 
 def quantize(
@@ -77,7 +91,7 @@ def quantize(
     if card.kind != "onnx" or card.cosine is not None:
         raise ModelError(f"{fp32_folder} holds {card.name}, quantized already: give the folder of an fp32 export")
     words = WordPiece.from_file(fp32_folder / "vocab.txt")
-    calibration = [words.encode(text, card.max_tokens) for text in (*sentences("calibration"), *extra_texts)]
+    calibration = [words.encode(text, card.max_tokens) for text in calibration_texts(extra_texts)]
     heldout = [words.encode(text, card.max_tokens) for text in sentences("heldout")]
     with staged(out) as stage:
         (stage / "vocab.txt").write_bytes((fp32_folder / "vocab.txt").read_bytes())

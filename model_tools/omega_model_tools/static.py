@@ -32,6 +32,8 @@ _RIDGE_TEXTS = 5000
 """The ridge step solves for as many unknowns as texts: 5 s for 5,000 on two cores."""
 _TABLE_GAIN = np.float32(5)
 """Brings the word table's values to the size of an embedding's."""
+_LONG = 64
+"""Texts of more tokens are always cut: whole, they would take most of the time."""
 _BATCH = 1024
 _FIT_TOKENS = 50_000
 """The fit takes about as long as embedding so many tokens."""
@@ -53,7 +55,7 @@ def training_texts(texts: Sequence[Sequence[int]], words: Sequence[int], mixture
 
 def _mixture(bodies: list[list[int]], words: Sequence[int], random: np.random.Generator) -> list[int]:
     body = bodies[random.integers(len(bodies))]
-    if random.random() < 0.4:
+    if random.random() < 0.4 or len(body) > _LONG:
         length = int(random.integers(1, min(len(body), 12) + 1))
         start = int(random.integers(len(body) - length + 1))
         body = body[start : start + length]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from omega_model_tools.gptq import BLOCK, Blocks, packed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from onnx import GraphProto, NodeProto, TensorProto
+    from onnx import GraphProto, NodeProto
 
     from omega_model_tools.gptq import Floats
 
@@ -43,7 +43,7 @@ def constants(graph: GraphProto) -> dict[str, Floats]:
     return {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in graph.initializer
-        if tensor.data_type == 1  # TensorProto.FLOAT
+        if tensor.data_type == TensorProto.FLOAT
     }
 
 

@@ -31,11 +31,8 @@ class Walk:
             self._last_use.update(dict.fromkeys(node.input, index))
         self._last_use.update({value.name: len(model.graph.node) for value in model.graph.output})
         self._states: list[State] = []
-        self.order: list[int] = []
-        """The texts' numbers in the order in which `rows` of a per-text tensor gives them."""
-        for numbers, batch in batches(ids):
+        for _, batch in batches(ids):
             self._states.append({"input_ids": batch, "attention_mask": np.ones_like(batch)})
-            self.order += numbers
 
     def run(self, nodes: Sequence[NodeProto], tensors: Sequence[TensorProto], stop: int) -> None:
         """Run `nodes` on every batch, then forget what no node of the original graph from number `stop` on needs."""

@@ -92,7 +92,7 @@ def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
 
 def test_entry_points_are_looked_at_only_when_a_name_is_missing(install: Callable[[str, str], None], tmp_path: Path) -> None:
     trace = tmp_path / "loaded"
-    install("lazy", f"open({str(trace)!r}, 'a').write('x')\n{STRANGER}")
+    install("lazy", f"with open({str(trace)!r}, 'a') as file:\n    file.write('x')\n{STRANGER}")
     registry = Registry([BuiltIn()])
     assert registry.embedder("fake") is FakeEmbedder
     assert not trace.exists()

@@ -63,6 +63,12 @@ def test_the_calibration_never_sees_the_heldout_sentences() -> None:
     assert len(set(sentences("heldout"))) == 500
 
 
+def test_long_texts_stay_close_too(fp32: Path, mixed: Path) -> None:
+    heldout = sentences("heldout")
+    passages = [" ".join(heldout[i : i + 20]) for i in range(0, 500, 20)]
+    assert fidelity(embed_texts(fp32, passages), embed_texts(mixed, passages)).mean > 0.99
+
+
 def test_quantizing_twice_gives_the_same_bytes(fp32: Path) -> None:
     model, words = onnx.load(fp32 / "model.onnx"), WordPiece.from_file(fp32 / "vocab.txt")
     ids = [words.encode(text) for text in sentences("calibration")[:40]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 import stat
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def test_a_failed_step_leaves_nothing(tmp_path: Path) -> None:
 
 def test_refuses_the_database_of_another_program(tmp_path: Path) -> None:
     path = str(tmp_path / "d.db")
-    with sqlite3.connect(path) as other:
+    with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE bookmarks (url)")
     with pytest.raises(StoreError, match="another program"):
         migrate(connect(path), STEPS, OURS, path)

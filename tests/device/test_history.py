@@ -1,0 +1,40 @@
+"""What is finished, what waits, and how long the wish to continue lasts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from omega.core.testing.contracts import a_title, a_watch
+from omega.core.types import ContentType
+from omega.device.history import is_finished, is_waiting, resume
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("kind", "milli", "finished", "waiting"),
+    [
+        (ContentType.MOVIE, 1000, True, False),
+        (ContentType.MOVIE, 900, True, False),
+        (ContentType.DOCUMENTARY, 900, True, False),
+        (ContentType.MOVIE, 899, False, True),
+        (ContentType.MOVIE, 200, False, True),
+        (ContentType.MOVIE, 199, False, False),
+        (ContentType.SERIES, 1000, False, True),
+        (ContentType.SERIES, 199, False, False),
+    ],
+)
+def test_credits_are_not_watched_and_a_series_has_a_next_episode(
+    kind: ContentType, milli: int, finished: bool, waiting: bool  # noqa: FBT001
+) -> None:
+    title, watch = a_title(kind=kind), a_watch(milli=milli)
+    assert is_finished(title, watch) is finished
+    assert is_waiting(title, watch) is waiting
+
+
+def test_the_wish_halves_in_two_weeks_and_is_less_in_another_context() -> None:
+    now = 1_800_000_000.0
+    left = np.array([now, now - 14 * DAY_S, now - 28 * DAY_S, now, now - 14 * DAY_S, -np.inf, now + 99])
+    slots = np.array([4, 4, 4, 5, 5, 4, 4])
+    assert np.allclose(resume(left, slots, now, 4), [1, 0.5, 0.25, 0.3, 0.15, 0, 1])

@@ -1,0 +1,148 @@
+"""The terms of a score, by hand; the variety of a list, by brute force."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omega.core.catalog import Catalog
+from omega.core.testing.contracts import random_units
+from omega.core.testing.fakes import FakeEmbedder
+from omega.core.types import ContentType, Title
+from omega.device import ranking
+from omega.device.ranking import TERMS, Evidence, Weights
+from omega.device.taste import Taste
+from omega.device.titles import TitleArrays, load_or_embed
+
+
+def one_by_one(
+    total: np.ndarray, vectors: np.ndarray, allowed: np.ndarray, k: int, strength: float
+) -> list[tuple[int, float]]:
+    """Maximal marginal relevance as it is written down: (row, penalty) for each place."""
+    chosen: list[tuple[int, float]] = []
+    while len(chosen) < min(k, int(allowed.sum())):
+        above = [row for row, _ in chosen]
+        best = max(
+            (float(total[row]) - max((strength * float(vectors[row] @ vectors[up]) for up in above), default=0.0), -row)
+            for row in np.flatnonzero(allowed)
+            if row not in above
+        )
+        chosen.append((-best[1], float(total[-best[1]]) - best[0]))
+    return chosen
+
+
+@given(st.integers(0, 10_000), st.integers(1, 40), st.sampled_from([0.0, 0.3, 2.0]))
+def test_a_diverse_list_is_that_of_brute_force(seed: int, k: int, strength: float) -> None:
+    random = np.random.default_rng(seed)
+    vectors = np.abs(random_units(30, seed=seed))  # no cosine below 0, where nothing is penalized
+    total = random.normal(size=30).astype(np.float32)
+    allowed = random.random(30) < 0.8
+    rows, variety = ranking.diverse(total, vectors, allowed, k, strength)
+    expected = one_by_one(total, vectors, allowed, k, strength)
+    assert rows == [row for row, _ in expected]
+    assert np.allclose(variety, [-penalty for _, penalty in expected], atol=1e-5)
+
+
+def test_variety_moves_a_copy_of_the_first_down() -> None:
+    vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    total = np.array([3, 2.9, 2.5], np.float32)
+    everything = np.ones(3, bool)
+    assert ranking.diverse(total, vectors, everything, 3, 0.0)[0] == [0, 1, 2]
+    rows, variety = ranking.diverse(total, vectors, everything, 3, 0.6)
+    assert rows == [0, 2, 1]
+    assert np.allclose(variety, [0, 0, -0.6])
+    assert ranking.diverse(total, vectors, np.zeros(3, bool), 3, 0.6)[0] == []
+
+
+def test_only_the_pool_competes_but_a_long_list_is_whole() -> None:
+    total = np.arange(500, 0, -1).astype(np.float32)
+    vectors = random_units(500)
+    rows, _ = ranking.diverse(total, vectors, np.ones(500, bool), 20, 1e6)
+    assert max(rows) < ranking.POOL
+    rows, _ = ranking.diverse(total, vectors, np.ones(500, bool), 500, 0.5)
+    assert sorted(rows) == list(range(500))
+
+
+def test_no_pattern_says_nothing() -> None:
+    empty = Evidence(np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 2), np.float32))
+    assert ranking.habit_shares(np.eye(2, dtype=np.float32), empty).shape == (2, 0)
+
+
+def test_a_habit_counts_by_nearness_outcome_and_likeness() -> None:
+    """Two patterns; the second is .05 further from the context, so it weighs 1/e of the first."""
+    evidence = Evidence(
+        np.array([0.7, 0.65], np.float32), np.array([0.9, 0.25], np.float32), np.array([[1, 0], [0, 1]], np.float32)
+    )
+    titles = np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32)
+    first, second = 1 / (1 + np.exp(-1)), np.exp(-1) / (1 + np.exp(-1))
+    expected = [[0.4 * first, 0], [0.6 * 0.4 * first, 0.8 * -0.25 * second], [0, 0]]
+    assert np.allclose(ranking.habit_shares(titles, evidence), expected, atol=1e-6)
+
+
+def test_popularity_is_a_log_above_its_floor() -> None:
+    logs = ranking.popularity(np.array([0, 0.0001, 0.0999], np.float32))
+    assert np.allclose(logs, [0, np.log(2), np.log(1000)], atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def three() -> TitleArrays:
+    rows = [("a", "war", 0.0), ("b", "war", 0.1), ("c", "music", 0.0)]
+    titles = [Title(i, f"Name {i}", 2000, ContentType.MOVIE, (genre,), 90, 0, share) for i, genre, share in rows]
+    return load_or_embed(Catalog.build(titles), FakeEmbedder(), None)
+
+
+def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
+    taste = Taste(2, 384)
+    for slot in (0, 0, 1):
+        taste.add(slot, 1000, three.centered[slot * 2], three.genres[slot * 2], 0)
+    mood = three.genre_vectors[1]
+    evidence = Evidence(np.array([0.5], np.float32), np.array([1], np.float32), three.centered[:1])
+    resume = np.array([0, 1, 0], np.float32)
+
+    def terms(weights: Weights) -> np.ndarray:
+        scores = ranking.score(three, taste, 0, mood, evidence, resume, weights)
+        assert np.allclose(scores.total, scores.terms.sum(axis=1))
+        return scores.terms
+
+    nothing = Weights(**dict.fromkeys(Weights.__struct_fields__, 0.0))
+    assert not terms(nothing).any()
+    for field, term in {
+        "genre": "taste",
+        "content": "taste",
+        "context_genre": "context",
+        "mood": "mood",
+        "habit": "habit",
+        "popularity": "popularity",
+        "resume": "continue",
+    }.items():
+        moved = terms(Weights(**dict.fromkeys(Weights.__struct_fields__, 0.0) | {field: 1.0})).any(axis=0)
+        assert [name for name, did in zip(TERMS, moved, strict=True) if did] == [term]
+
+
+def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) -> None:
+    taste = Taste(2, 384)
+    taste.add(0, 1000, three.centered[2], three.genres[2], 0)
+    evidence = Evidence(np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 384), np.float32))
+    found = ranking.score(three, taste, 0, None, evidence, np.zeros(3, np.float32), Weights()).terms
+    war, music = np.log([(0 + 5 * 2 / 3) / 6 / (2 / 3), (1 + 5 / 3) / 6 / (1 / 3)])
+    cosines = three.centered @ three.centered[2]
+    assert np.allclose(found[:, 0], 0.52 * np.array([war, war, music]) + 0.94 * cosines, atol=1e-5)
+    assert not found[:, TERMS.index("mood")].any()
+
+
+def test_a_mood_fits_with_mean_0_and_variance_1(three: TitleArrays) -> None:
+    music = three.genre_vectors[three.genre_names.index("music")]
+    fit = ranking.mood_fit(three, music)
+    assert np.allclose([fit.mean(), fit.std()], [0, 1], atol=1e-5)
+    assert int(np.argmax(fit)) == 2
+
+
+def test_pairs_that_are_opposed_are_not_rewarded() -> None:
+    vectors = np.array([[1, 0], [-1, 0]], np.float32)
+    for order in itertools.permutations([1.0, 2.0]):
+        _, variety = ranking.diverse(np.array(order, np.float32), vectors, np.ones(2, bool), 2, 0.6)
+        assert np.allclose(variety, 0)

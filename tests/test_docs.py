@@ -1,0 +1,91 @@
+"""What the pages say is executed, or compared with the program."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from omega.core import hooks
+from omega_cli import docs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def named_paths() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for path in re.findall(r"`([\w.]+(?:/[\w.]+)+)`", page.read_text()):
+            yield page.name, path
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            yield page.name, str((page.parent / link).resolve().relative_to(ROOT))
+
+
+def test_the_command_line_page_is_the_programs_own_help() -> None:
+    assert docs.CLI_PAGE.read_text() == docs.cli_page(), "run ./run docs"
+
+
+@pytest.mark.parametrize(("page", "path"), sorted(set(named_paths())))
+def test_every_path_that_a_page_names_exists(page: str, path: str) -> None:
+    roots = (ROOT, ROOT / "omega", ROOT / "plugins", ROOT / "storage", ROOT / "model_tools", ROOT / ".venv")
+    made = path.startswith((".venv/", "omega_plugins/"))
+    assert made or any((root / path).exists() for root in roots), f"{page} names {path}"
+
+
+def test_every_hook_is_documented() -> None:
+    page = (ROOT / "docs" / "plugins.md").read_text()
+    specified = [name for name in vars(hooks) if name.startswith("omega_")]
+    assert len(specified) >= 3
+    assert [name for name in specified if f"`{name}(" not in page] == []
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks(ROOT / "README.md", "python")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+    assert (tmp_path / "living-room" / "store.db").exists()
+
+
+def test_the_readmes_device_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMEGA_HOME", str(tmp_path))
+    (script,) = (block for block in blocks(ROOT / "README.md", "sh") if "device init" in block)
+    omega = f"{shlex.quote(sys.executable)} -m omega_cli"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script.replace("./run omega", omega)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Heat" in done.stdout
+    assert "The Godfather (1972), movie: score" in done.stdout
+
+
+def test_figures_stand_between_their_marks() -> None:
+    result = {
+        "name": "n",
+        "what": "w",
+        "measured": 1.23456,
+        "target": 2.0,
+        "unit": "ms",
+        "bound": "at most",
+        "oracle": "o",
+    }
+    page = docs.with_figures("a\n<!-- figures -->\nold\n<!-- /figures -->\nb", docs.figures([result]))
+    assert page.startswith("a\n<!-- figures -->\n| claim |")
+    assert "| n | w | 1.235 ms | at most 2 ms | o |\n<!-- /figures -->\nb" in page
+    assert "old" not in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,11 +17,17 @@ from omega.core.types import ContentType, Title
 from omega.device import ranking
 from omega.device.ranking import TERMS, Evidence, Weights
 from omega.device.taste import Taste
-from omega.device.titles import TitleArrays, load_or_embed
+from omega.device.titles import load_or_embed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Floats
+    from omega.device.titles import TitleArrays
 
 
 def one_by_one(
-    total: np.ndarray, vectors: np.ndarray, allowed: np.ndarray, k: int, strength: float
+    total: Floats, vectors: Floats, allowed: NDArray[np.bool_], k: int, strength: float
 ) -> list[tuple[int, float]]:
     """Maximal marginal relevance as it is written down: (row, penalty) for each place."""
     chosen: list[tuple[int, float]] = []
@@ -90,21 +97,24 @@ def test_popularity_is_a_log_above_its_floor() -> None:
 
 @pytest.fixture(scope="module")
 def three() -> TitleArrays:
-    rows = [("a", "war", 0.0), ("b", "war", 0.1), ("c", "music", 0.0)]
-    titles = [Title(i, f"Name {i}", 2000, ContentType.MOVIE, (genre,), 90, 0, share) for i, genre, share in rows]
+    movie, series = ContentType.MOVIE, ContentType.SERIES
+    rows = [("a", "war", movie, 0.0), ("b", "war", movie, 0.1), ("c", "music", series, 0.0)]
+    titles = [Title(i, f"Name {i}", 2000, kind, (genre,), 90, 0, share) for i, genre, kind, share in rows]
     return load_or_embed(Catalog.build(titles), FakeEmbedder(), None)
 
 
 def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
     taste = Taste(2, 384)
-    for slot in (0, 0, 1):
-        taste.add(slot, 1000, three.centered[slot * 2], three.genres[slot * 2], 0)
+    for slot in (0, 0, 1):  # a war movie in context 0, a music series in context 1
+        taste.add(slot, 1000, three.centered[slot * 2], three.genres[slot * 2], slot)
     mood = three.genre_vectors[1]
     evidence = Evidence(np.array([0.5], np.float32), np.array([1], np.float32), three.centered[:1])
     resume = np.array([0, 1, 0], np.float32)
 
-    def terms(weights: Weights) -> np.ndarray:
-        scores = ranking.score(three, taste, 0, mood, evidence, resume, weights)
+    leanings = taste.leanings(0, three.genre_shares, three.kind_shares)
+
+    def terms(weights: Weights) -> Floats:
+        scores = ranking.score(three, leanings, mood, evidence, resume, weights)
         assert np.allclose(scores.total, scores.terms.sum(axis=1))
         return scores.terms
 
@@ -114,6 +124,7 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
         "genre": "taste",
         "content": "taste",
         "context_genre": "context",
+        "context_kind": "context",
         "mood": "mood",
         "habit": "habit",
         "popularity": "popularity",
@@ -125,9 +136,16 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
 
 def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) -> None:
     taste = Taste(2, 384)
-    taste.add(0, 1000, three.centered[2], three.genres[2], 0)
+    taste.add(0, 1000, three.centered[2], three.genres[2], 1)
     evidence = Evidence(np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 384), np.float32))
-    found = ranking.score(three, taste, 0, None, evidence, np.zeros(3, np.float32), Weights()).terms
+    found = ranking.score(
+        three,
+        taste.leanings(0, three.genre_shares, three.kind_shares),
+        None,
+        evidence,
+        np.zeros(3, np.float32),
+        Weights(),
+    ).terms
     war, music = np.log([(0 + 5 * 2 / 3) / 6 / (2 / 3), (1 + 5 / 3) / 6 / (1 / 3)])
     cosines = three.centered @ three.centered[2]
     assert np.allclose(found[:, 0], 0.52 * np.array([war, war, music]) + 0.94 * cosines, atol=1e-5)

@@ -30,7 +30,7 @@ def test_optimums_export_agrees_on_500_sentences(tmp_path: Path) -> None:
     source = fetch_source(resolve({"home": tmp_path}).settings.cache / "minilm-source")
     ours = export_fp32(source, tmp_path / "direct")
     theirs = export_fp32(source, tmp_path / "optimum", backend="optimum")
-    assert ours.space == theirs.space
+    assert ours.source == theirs.source
     difference = np.abs(embedded(tmp_path / "direct") - embedded(tmp_path / "optimum"))
     assert difference.shape == (500, 384)
     assert 0 < difference.max() < 1e-5

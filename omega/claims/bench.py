@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PATTERNS = 10_000
 SEASONS = 3
 """Each series of the example catalog is also there season by season, so that there are titles enough."""
-_START = datetime(2026, 1, 5, tzinfo=UTC)
+_START = datetime(2025, 1, 6, tzinfo=UTC)
 _HOUR_OF_SLOT = (8, 8, 14, 14, 19, 19, 23, 23)
 
 

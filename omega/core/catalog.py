@@ -9,6 +9,7 @@ A catalog file is JSON lines: a header, then one title a line.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections import Counter
 from functools import cached_property
@@ -88,6 +89,11 @@ class Catalog:
     def __iter__(self) -> Iterator[Title]:
         """Give the titles in order of their ordinals."""
         return iter(self.titles)
+
+    def closest(self, content_id: str) -> str:
+        """Return the id that looks most like one that isn't there, for a message."""
+        found = difflib.get_close_matches(content_id, self.ordinals, n=1, cutoff=0.4)
+        return found[0] if found else self.titles[0].id
 
     def find(self, words: Sequence[str]) -> list[Title]:
         """Return the titles that have all the words in id, title, kind, genres or year, whatever their case."""

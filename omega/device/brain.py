@@ -136,9 +136,8 @@ class Brain:
         """Explain one title of the catalog in the context (by default: now), recommended or not. Raises InputError."""
         row = self._catalog.ordinals.get(content_id)
         if row is None:
-            raise InputError(
-                f"content_id is {shown(content_id)}, allowed: an id of the catalog: see omega catalog show"
-            )
+            near = self._catalog.closest(content_id)
+            raise InputError(f"content_id is {shown(content_id)}, allowed: an id of the catalog like {near}")
         asked = self._ask(context)
         total, allowed = asked.scores.total, asked.allowed
         excluded = None if allowed[row] else f"not a {asked.context.kind}" if asked.unfinished[row] else "finished"

@@ -1,0 +1,237 @@
+"""Ways to run `omega`: in this process, in a process of its own, and on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import pytest
+
+from omega.core.model_folder import CARD_FILE
+from omega_cli.app import main
+from omega_plugins.embedders import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MODULE = ("-m", "omega_cli")
+SCRIPT = ("-c", "import sys; from omega_cli.app import main; sys.argv[0] = 'omega'; main()")
+"""What the installed command does; the program's name is omega then, and not python -m omega_cli."""
+INTERRUPTIBLE = (
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "import sys; from omega_cli.app import main; sys.argv[0] = 'omega'; main()",
+)
+"""The same, able to be interrupted even where the tests run in a shell's background."""
+_TERMINAL_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM", "CI")
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed on stdout, decoded."""
+        return json.loads(self.out)
+
+    @property
+    def complaint(self) -> str:
+        """The one line that it printed on stderr."""
+        (line,) = self.err.splitlines()
+        return line
+
+
+class Omega(Protocol):
+    """Runs a command, asserts its exit code and that no traceback is to be seen."""
+
+    def __call__(self, *arguments: str | Path, stdin: str | bytes = b"", code: int = 0) -> Done: ...
+
+
+class Process(Protocol):
+    """The same in a process of its own, with pipes."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        stdin: str | bytes = b"",
+        code: int = 0,
+        env: Mapping[str, str] | None = None,
+        start: tuple[str, str] = MODULE,
+    ) -> Done: ...
+
+
+class Terminal(Protocol):
+    """The same on a pseudo-terminal of 120 columns, where stdout and stderr are one; optionally it is interrupted."""
+
+    def __call__(
+        self,
+        *arguments: str | Path,
+        code: int = 0,
+        env: Mapping[str, str] | None = None,
+        interrupt_at: str | None = None,
+    ) -> str: ...
+
+
+def environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    """This environment without what would color or widen the output, and with more of its own."""
+    kept = {name: value for name, value in os.environ.items() if name not in _TERMINAL_VARIABLES}
+    return kept | dict(more or {})
+
+
+def checked(done: Done, code: int) -> Done:
+    assert done.code == code, done
+    assert "Traceback" not in done.out + done.err
+    return done
+
+
+def run_here(arguments: tuple[str | Path, ...], stdin: str | bytes = b"") -> Done:
+    """Run the command line in this process, its three streams as in a pipe."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    code: object = 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["omega", *map(str, arguments)])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    assert isinstance(code, int)
+    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
+    return Done(code, *texts)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home's cache that holds the vectors of the example catalog."""
+    home = tmp_path_factory.mktemp("warm")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMEGA_HOME", str(home))
+        checked(run_here(("device", "init")), 0)
+    return home / "cache"
+
+
+@pytest.fixture
+def home(tmp_path: Path, warm: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of this test alone, with a warm cache; it is the working folder, too."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    shutil.copytree(warm, folder / "cache")
+    monkeypatch.setenv("OMEGA_HOME", str(folder))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.fixture
+def omega(home: Path) -> Omega:
+    def run(*arguments: str | Path, stdin: str | bytes = b"", code: int = 0) -> Done:
+        return checked(run_here(arguments, stdin), code)
+
+    return run
+
+
+@pytest.fixture
+def process(home: Path) -> Process:
+    def run(
+        *arguments: str | Path,
+        stdin: str | bytes = b"",
+        code: int = 0,
+        env: Mapping[str, str] | None = None,
+        start: tuple[str, str] = MODULE,
+    ) -> Done:
+        done = subprocess.run(
+            [sys.executable, *start, *map(str, arguments)],
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            env=environment(env),
+            timeout=120,
+            check=False,
+        )
+        return checked(Done(done.returncode, done.stdout.decode(), done.stderr.decode()), code)
+
+    return run
+
+
+@pytest.fixture
+def terminal(home: Path) -> Terminal:
+    def run(
+        *arguments: str | Path,
+        code: int = 0,
+        env: Mapping[str, str] | None = None,
+        interrupt_at: str | None = None,
+    ) -> str:
+        ours, theirs = pty.openpty()
+        shape = {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
+        child = subprocess.Popen(
+            [sys.executable, *INTERRUPTIBLE, *map(str, arguments)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment(shape | dict(env or {})),
+        )
+        os.close(theirs)
+        try:
+            text = _read(ours, child, interrupt_at)
+        finally:
+            child.kill()
+            child.wait()
+            os.close(ours)
+        return checked(Done(child.returncode, text, ""), code).out
+
+    return run
+
+
+def _read(ours: int, child: subprocess.Popen[bytes], interrupt_at: str | None, timeout_s: float = 120) -> str:
+    """Read the terminal until the child leaves it; interrupt the child when a text appears."""
+    seen, waiting = b"", interrupt_at
+    until = time.monotonic() + timeout_s
+    with suppress(OSError):  # how Linux says that nobody holds the other end any more
+        while time.monotonic() < until:
+            if not select.select([ours], [], [], 1)[0]:
+                continue
+            if not (part := os.read(ours, 65_536)):
+                break
+            seen += part
+            if waiting and waiting.encode() in seen:
+                child.send_signal(signal.SIGINT)
+                waiting = None
+    assert waiting is None, f"{waiting!r} never appeared: {seen[-2000:]!r}"
+    child.wait(timeout=30)
+    return seen.decode()
+
+
+@pytest.fixture
+def static_model(tmp_path: Path) -> Path:
+    """A copy of the static model's folder, to be damaged."""
+    return Path(shutil.copytree(MODELS / "minilm-static", tmp_path / "minilm-copy"))
+
+
+def edit_card(folder: Path, **changes: object) -> None:
+    """Change fields of a model card without telling its sums."""
+    card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    (folder / CARD_FILE).write_text(json.dumps(card | changes), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def kept(warm: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """The demo with seed 1: its report, and the folder in which it kept the stores."""
+    home, folder = tmp_path_factory.mktemp("demo-home"), tmp_path_factory.mktemp("demo") / "tvs"
+    shutil.copytree(warm, home / "cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMEGA_HOME", str(home))
+        yield checked(run_here(("demo", "--keep", folder, "--json")), 0).json, folder

@@ -1,0 +1,172 @@
+"""Every command is documented, exemplified and tested; and the commands that are about the program itself."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+import omega as library
+from omega_cli.app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.cli.conftest import Omega, Process
+
+JSON_RUNS = {
+    ("catalog", "build"): ("titles.csv", "--out", "catalog.jsonl"),
+    ("catalog", "check"): (),
+    ("catalog", "show"): (),
+    ("config", "show"): (),
+    ("device", "init"): (),
+    ("device", "observe"): ('{"content_id":"heat-1995","watch_pct":0.9}',),
+    ("device", "recommend"): (),
+    ("device", "status"): (),
+    ("device", "why"): ("heat-1995",),
+    ("plugins",): (),
+    ("prove",): ("--only", "model-size"),
+}
+"""Arguments that each command needs to print JSON; demo has a test of its own."""
+NEED_FP32 = {("model", "bench"), ("model", "export"), ("model", "quantize")}
+"""Commands that start from the fp32 weights, which no test fetches: their work is tested with the model tools."""
+ONLY_JSON = {("model", "embed")}
+
+
+def walked(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Give every group and command with its path."""
+    yield path, command
+    for name, child in sorted(getattr(command, "commands", {}).items()):
+        yield from walked(child, (*path, name))
+
+
+EVERYTHING = dict(walked(typer.main.get_command(app)))
+COMMANDS = {path: command for path, command in EVERYTHING.items() if not hasattr(command, "commands")}
+
+
+def examples(epilog: str) -> Iterator[list[str]]:
+    """Give the arguments of each omega call in an example, without pipes and variables before it."""
+    for call in re.split(r", then (?=omega)", epilog.removeprefix("Example: ")):
+        words = shlex.split(call)
+        yield words[len(words) - words[::-1].index("omega") :]
+
+
+def called() -> set[tuple[str, ...]]:
+    """Return the paths of the commands that the tests of this folder call."""
+    found = set()
+    for file in Path(__file__).parent.glob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                words = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+                found |= {tuple(words[:length]) for length in (1, 2)}
+    return found
+
+
+def test_the_walk_finds_the_commands() -> None:
+    assert {("demo",), ("device", "why"), ("model", "quantize"), ("prove",)} <= set(COMMANDS)
+    assert len(COMMANDS) >= 16
+
+
+@pytest.mark.parametrize("path", EVERYTHING, ids=" ".join)
+def test_the_help_of_every_command_has_an_example_that_parses(path: tuple[str, ...], omega: Omega) -> None:
+    command = EVERYTHING[path]
+    shown = " ".join(omega(*path, "--help").out.split())
+    assert command.epilog.startswith("Example: "), "the epilog of every command is an example"
+    assert " ".join(command.epilog.split()) in shown
+    assert len(command.help) > 20
+    for words in examples(command.epilog):
+        target, rest = typer.main.get_command(app), words
+        while hasattr(target, "commands"):
+            target, rest = target.commands[rest[0]], rest[1:]
+        target.make_context("omega", list(rest))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    assert [option.name for option in COMMANDS[path].params if not option.help] == []
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_is_called_by_a_test_here(path: tuple[str, ...]) -> None:
+    assert path in called(), f"write a test that calls {path}"
+
+
+def test_every_command_can_print_json() -> None:
+    able = {path for path, command in COMMANDS.items() if any(option.name == "json" for option in command.params)}
+    assert able == set(COMMANDS) - ONLY_JSON
+    assert able == set(JSON_RUNS) | NEED_FP32 | {("demo",)}
+
+
+@pytest.mark.parametrize("path", JSON_RUNS, ids=" ".join)
+def test_json_is_all_that_stdout_gets(path: tuple[str, ...], omega: Omega) -> None:
+    header, row = "id,title,year,kind,genres,minutes,age", "a,A,2000,movie,drama,90,6"
+    Path("titles.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    done = omega(*path, *JSON_RUNS[path], "--json")
+    assert done.json
+    assert done.err == ""
+
+
+def test_the_examples_of_the_device_run(omega: Omega) -> None:
+    for name in ("init", "observe", "recommend", "why", "status"):
+        epilog = COMMANDS["device", name].epilog
+        (words,) = examples(epilog)
+        piped = re.search(r"echo '(.*)' \|", epilog)
+        assert omega(*words, stdin=piped[1] if piped else "").out
+
+
+def test_the_version_is_the_librarys(omega: Omega) -> None:
+    assert omega("--version").out == f"omega {library.__version__}\n"
+
+
+def test_an_unknown_command_is_named(omega: Omega) -> None:
+    assert "'recommand'" in omega("device", "recommand", code=2).err
+
+
+def test_plugins_are_listed_with_their_origin(omega: Omega) -> None:
+    found = {(p["kind"], p["name"]): p for p in omega("plugins", "--json").json}
+    for built_in in (("embedder", "onnx"), ("embedder", "static"), ("vector store", "sqlite-vec")):
+        assert found[built_in]["origin"] == "built in"
+        assert len(found[built_in]["summary"]) > 10
+    assert "sqlite-vec" in omega("plugins").out
+
+
+def test_settings_are_shown_with_the_place_they_came_from(
+    omega: Omega, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "omega.toml").write_text('threads = 2\ntime_zone = "Europe/Berlin"\nembedder = "static"\n', "utf-8")
+    monkeypatch.setenv("OMEGA_THREADS", "3")
+    monkeypatch.setenv("OMEGA_EMBEDDER", "onnx")
+    found = omega("config", "show", "--embedder", "static", "--json").json
+    assert found["home"] == {"value": str(home), "origin": "environment OMEGA_HOME"}
+    assert found["store"] == {"value": str(home / "tv"), "origin": "default"}
+    assert found["time_zone"] == {"value": "Europe/Berlin", "origin": str(home / "omega.toml")}
+    assert found["threads"] == {"value": 3, "origin": "environment OMEGA_THREADS"}
+    assert found["embedder"] == {"value": "static", "origin": "flag --embedder"}
+    text = omega("config", "show").out
+    assert re.search(r"threads +3 +environment OMEGA_THREADS", text)
+
+
+def test_another_settings_file_can_be_named(omega: Omega, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.toml").write_text("threads = 4\n", "utf-8")
+    monkeypatch.setenv("OMEGA_CONFIG", str(tmp_path / "mine.toml"))
+    assert omega("config", "show", "--json").json["threads"] == {"value": 4, "origin": str(tmp_path / "mine.toml")}
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_has_a_script_for_the_shell(shell: str, process: Process) -> None:
+    from tests.cli.conftest import SCRIPT
+
+    script = process(env={"_OMEGA_COMPLETE": f"source_{shell}"}, start=SCRIPT).out
+    assert f"_OMEGA_COMPLETE=complete_{shell}" in script
+
+
+def test_completion_offers_commands(process: Process) -> None:
+    from tests.cli.conftest import SCRIPT
+
+    asked = {"_OMEGA_COMPLETE": "complete_bash", "COMP_WORDS": "omega device re", "COMP_CWORD": "2"}
+    assert process(env=asked, start=SCRIPT).out.split() == ["recommend"]

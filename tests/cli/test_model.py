@@ -1,0 +1,104 @@
+"""Models through the command line: texts become vectors; folders that are missing or unfit are named."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from omega_plugins.embedders import MODELS
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Omega, Process
+
+STATIC = ("--model", "minilm-static")
+
+
+def rows(output: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_each_text_becomes_a_line_of_384_numbers(omega: Omega) -> None:
+    first, second = rows(omega("model", "embed", "a quiet evening", "a loud morning").out)
+    assert first.keys() == {"text", "space", "embedding"}
+    assert (first["text"], second["text"]) == ("a quiet evening", "a loud morning")
+    assert first["space"] == second["space"] == omega("device", "status", "--json").json["space"]
+    vectors = np.array([first["embedding"], second["embedding"]])
+    assert vectors.shape == (2, 384)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    assert not np.allclose(vectors[0], vectors[1], atol=1e-2)
+
+
+def test_lines_of_stdin_are_texts(omega: Omega) -> None:
+    lines = rows(omega("model", "embed", *STATIC, stdin="Amélie\n\nтихий вечер\nlast").out)
+    assert [line["text"] for line in lines] == ["Amélie", "", "тихий вечер", "last"]
+    assert rows(omega("model", "embed", *STATIC, stdin="").out) == []
+
+
+def test_an_npy_holds_the_same_numbers(omega: Omega) -> None:
+    (line,) = rows(omega("model", "embed", "a quiet evening", *STATIC).out)
+    done = omega("model", "embed", "a quiet evening", *STATIC, "--out", "vectors.npy")
+    assert done.out == ""
+    assert f"1 x 384 float32, space {line['space']}" in done.err
+    vectors = np.load("vectors.npy", allow_pickle=False)
+    assert vectors.dtype == np.float32
+    assert np.allclose(vectors, [line["embedding"]], atol=1e-6)
+
+
+def test_a_folder_and_the_name_it_ships_under_are_the_same_model(omega: Omega) -> None:
+    named = omega("model", "embed", "Heat", *STATIC).out
+    assert omega("model", "embed", "Heat", "--model", MODELS / "minilm-static").out == named
+
+
+def test_near_texts_are_near(omega: Omega) -> None:
+    texts = ("a heist thriller about robbers", "robbers plan a heist", "gardening in spring")
+    heist, robbers, garden = (np.array(row["embedding"]) for row in rows(omega("model", "embed", *texts).out))
+    assert heist @ robbers > heist @ garden + 0.3
+    assert math.isclose(heist @ heist, 1, abs_tol=1e-5)
+
+
+def test_an_unknown_model_names_those_there_are(omega: Omega) -> None:
+    complaint = omega("model", "embed", "x", "--model", "bert", code=2).complaint
+    assert "model is 'bert', allowed: a folder, or one of minilm-int4, minilm-static" in complaint
+
+
+def test_bytes_that_are_no_utf8_are_refused_or_embedded(process: Process) -> None:
+    strict = {"PYTHONIOENCODING": "utf-8:strict"}
+    assert "stdin" in process("model", "embed", *STATIC, stdin=b"caf\xe9\n", env=strict, code=2).complaint
+
+
+def test_an_argument_that_is_no_utf8_is_refused(omega: Omega) -> None:
+    assert "text" in omega("model", "embed", "caf\udce9", *STATIC, code=2).complaint
+
+
+@pytest.mark.parametrize("source", ["nowhere", "empty"])
+def test_quantize_needs_a_model_folder(omega: Omega, source: str) -> None:
+    Path("empty").mkdir()
+    complaint = omega("model", "quantize", "--source", source, "--out", "made", code=2).complaint
+    assert f"{source} has no readable model.json" in complaint
+    assert not list(Path.cwd().glob("*made*"))
+
+
+def test_quantize_refuses_what_is_quantized(omega: Omega) -> None:
+    source = MODELS / "minilm-static"
+    done = omega("model", "quantize", "--source", source, "--bits", "static", "--out", "made", code=2)
+    assert "holds minilm-static, quantized already: give the folder of an fp32 export" in done.complaint
+    assert not list(Path.cwd().glob("*made*"))
+
+
+@pytest.mark.parametrize("backend", ["direct", "optimum"])
+def test_export_needs_weights(omega: Omega, backend: str) -> None:
+    Path("empty").mkdir()
+    done = omega("model", "export", "--source", "empty", "--backend", backend, "--out", "made", code=2)
+    assert "empty lacks model.safetensors" in done.complaint
+    assert not list(Path.cwd().glob("*made*"))
+
+
+def test_bench_refuses_a_folder_before_it_fetches_or_measures_anything(omega: Omega, home: Path) -> None:
+    (home / "models" / "minilm-fp32").mkdir(parents=True)
+    assert "model is 'nowhere'" in omega("model", "bench", "nowhere", code=2).complaint
+    assert "no readable model.json" in omega("model", "bench", "minilm-static", code=2).complaint

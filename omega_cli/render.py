@@ -167,7 +167,7 @@ def recommendations(titles: Sequence[Recommendation], heading: str | None = None
             str(place),
             f"[bold]{_escaped(title.title)}[/] [dim]{title.kind}, {title.year}[/]",
             f"[green]{title.score:+.2f}[/]",
-            "[cyan]" + _escaped("; ".join([r.text for r in title.reasons if r.weight > 0][:2])) + "[/]",
+            "[cyan]" + _escaped("; ".join([r.text for r in title.reasons if r.weight >= 0][:2])) + "[/]",
         )
     return made
 

@@ -51,6 +51,8 @@ def explained(asked: Asked, row: int, variety: float, household: Household) -> R
         Reason(kind, _text(kind, value, asked, row, household), value) for kind, value in values.items() if value
     ]
     reasons.sort(key=lambda reason: -abs(reason.weight))
+    if all(reason.kind == "variety" for reason in reasons):
+        reasons.append(Reason("new", "nothing is known of your taste yet", 0.0))
     score = round(math.fsum(reason.weight for reason in reasons), _SHOWN_DIGITS)
     return Recommendation(
         content_id=title.id, title=title.title, kind=title.kind, year=title.year, score=score, reasons=tuple(reasons)

@@ -184,8 +184,8 @@ def bench_models(
 
 
 def calibration_texts() -> list[str]:
-    """Return the title texts that quantization is calibrated on besides its sentences: every fourth of the example."""
-    return [title.text for title in Catalog.read(EXAMPLE_CATALOG_PATH).titles[::4]]
+    """Return the title texts that quantization is calibrated on besides its sentences: every second of the example."""
+    return [title.text for title in Catalog.read(EXAMPLE_CATALOG_PATH).titles[::2]]
 
 
 def _extra_module(name: str, extra: str) -> Any:

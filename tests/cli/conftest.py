@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
 
-from omega.core.model_folder import CARD_FILE
 from omega_cli.app import main
 from omega_plugins.embedders import MODELS
 
@@ -28,11 +27,7 @@ if TYPE_CHECKING:
 MODULE = ("-m", "omega_cli")
 SCRIPT = ("-c", "import sys; from omega_cli.app import main; sys.argv[0] = 'omega'; main()")
 """What the installed command does; the program's name is omega then, and not python -m omega_cli."""
-INTERRUPTIBLE = (
-    "-c",
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    "import sys; from omega_cli.app import main; sys.argv[0] = 'omega'; main()",
-)
+INTERRUPTIBLE = ("-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{SCRIPT[1]}")
 """The same, able to be interrupted even where the tests run in a shell's background."""
 _TERMINAL_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM", "CI")
 
@@ -102,7 +97,8 @@ def checked(done: Done, code: int) -> Done:
 def run_here(arguments: tuple[str | Path, ...], stdin: str | bytes = b"") -> Done:
     """Run the command line in this process, its three streams as in a pipe."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    out_bytes, err_bytes = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(raw, "utf-8", write_through=True) for raw in (out_bytes, err_bytes))
     code: object = 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["omega", *map(str, arguments)])
@@ -112,8 +108,7 @@ def run_here(arguments: tuple[str | Path, ...], stdin: str | bytes = b"") -> Don
         except SystemExit as end:
             code = end.code or 0
     assert isinstance(code, int)
-    texts = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
-    return Done(code, *texts)
+    return Done(code, out_bytes.getvalue().decode(), err_bytes.getvalue().decode())
 
 
 @pytest.fixture(scope="session")
@@ -219,12 +214,6 @@ def _read(ours: int, child: subprocess.Popen[bytes], interrupt_at: str | None, t
 def static_model(tmp_path: Path) -> Path:
     """A copy of the static model's folder, to be damaged."""
     return Path(shutil.copytree(MODELS / "minilm-static", tmp_path / "minilm-copy"))
-
-
-def edit_card(folder: Path, **changes: object) -> None:
-    """Change fields of a model card without telling its sums."""
-    card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
-    (folder / CARD_FILE).write_text(json.dumps(card | changes), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,11 @@ CSV = """id,title,year,kind,genres,minutes,age
 one,The First,1999,movie,drama|crime,90,12
 two,"Second, the",2001,series,comedy,25,0
 """
-ROWS = [
-    {"id": "one", "title": "The First", "year": 1999, "kind": "movie", "genres": ["drama", "crime"], "minutes": 90, "age": 12},
-    {"id": "two", "title": "Second, the", "year": 2001, "kind": "series", "genres": ["comedy"], "minutes": 25, "age": 0},
-]  # fmt: skip
+FIRST, SECOND = (
+    {"id": "one", "title": "The First", "year": 1999, "kind": "movie", "genres": ["drama", "crime"]},
+    {"id": "two", "title": "Second, the", "year": 2001, "kind": "series", "genres": ["comedy"]},
+)
+ROWS = [FIRST | {"minutes": 90, "age": 12}, SECOND | {"minutes": 25, "age": 0}]
 
 
 @pytest.fixture

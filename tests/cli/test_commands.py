@@ -36,6 +36,8 @@ JSON_RUNS = {
 NEED_FP32 = {("model", "bench"), ("model", "export"), ("model", "quantize")}
 """Commands that start from the fp32 weights, which no test fetches: their work is tested with the model tools."""
 ONLY_JSON = {("model", "embed")}
+SCRIPT = ("-c", "import sys; from omega_cli.app import main; sys.argv[0] = 'omega'; main()")
+"""What the installed command does: completion goes by the program's name, which is no longer python -m omega_cli."""
 
 
 def walked(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -159,14 +161,10 @@ def test_another_settings_file_can_be_named(omega: Omega, tmp_path: Path, monkey
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_has_a_script_for_the_shell(shell: str, process: Process) -> None:
-    from tests.cli.conftest import SCRIPT
-
     script = process(env={"_OMEGA_COMPLETE": f"source_{shell}"}, start=SCRIPT).out
     assert f"_OMEGA_COMPLETE=complete_{shell}" in script
 
 
 def test_completion_offers_commands(process: Process) -> None:
-    from tests.cli.conftest import SCRIPT
-
     asked = {"_OMEGA_COMPLETE": "complete_bash", "COMP_WORDS": "omega device re", "COMP_CWORD": "2"}
     assert process(env=asked, start=SCRIPT).out.split() == ["recommend"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def titled(recommendation: dict[str, Any]) -> str:
-    return f"{recommendation['title']} ({recommendation['year']})"
+    return f"{recommendation['title']} {recommendation['kind']}, {recommendation['year']}"
 
 
 @pytest.mark.slow
@@ -59,11 +59,11 @@ def test_the_same_seed_gives_the_same_titles_in_words(kept: Kept, omega: Omega) 
     for outcome in kept[0]["households"]:
         part = text[text.index(f"\n{outcome['household']}: {outcome['about']}") :]
         for answer in outcome["answers"]:
-            listed = part[part.index(answer["asked"]) :].splitlines()[2:7]
+            listed = part[part.index(answer["asked"]) :].splitlines()[1:6]
             assert [re.split(r" {2,}", line.strip())[0].split(" ", 1)[1] for line in listed] == [
                 titled(title) for title in answer["titles"][:5]
             ]
-        assert "; ".join(outcome["habits"]) in part
+        assert all(f"learned {habit}" in part for habit in outcome["habits"])
     assert f"{PERSONAS[0].name}: week 6" in text
 
 

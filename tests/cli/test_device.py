@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Omega
+    from tests.cli.conftest import Omega, Process
 
 RELAXED = '{"time":"evening","mood":"relaxed"}'
 HEAT = '{"content_id":"heat-1995","watch_pct":0.95}'
@@ -59,7 +59,7 @@ def test_recommendations_read_as_a_numbered_list(omega: Omega) -> None:
     assert len(lines) == 4
     for number, (title, line) in enumerate(zip(listed, lines[1:], strict=True), 1):
         assert line.split()[0] == str(number)
-        assert f"{title['title']} ({title['year']})" in line
+        assert f"{title['title']} {title['kind']}, {title['year']} " in line
         assert f"{title['score']:+.2f}" in line
 
 
@@ -164,6 +164,18 @@ def test_a_store_changes_its_embedder_and_keeps_its_events(omega: Omega) -> None
     changed = omega("device", "status", "--embedder", "static", "--json").json
     assert changed["space"].startswith("minilm-static-")
     assert (changed["events"], changed["patterns"]) == (1, 1)
+
+
+def test_nothing_is_written_outside_the_home(process: Process, home: Path, tmp_path: Path) -> None:
+    elsewhere = {
+        name: str(tmp_path / f"user-{name}") for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    }
+    for folder in elsewhere.values():
+        Path(folder).mkdir(exist_ok=True)
+    for arguments in (("observe", HEAT), ("recommend", "--k", "3")):
+        process("device", *arguments, env=elsewhere)
+    written = [file for file in tmp_path.rglob("*") if file.is_file() and not file.is_relative_to(home)]
+    assert written == [], "a library keeps an identifier or a record of use"
 
 
 @pytest.mark.parametrize("k", ["1", "800"])

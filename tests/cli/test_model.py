@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STATIC = ("--model", "minilm-static")
 
 
-def rows(output: str) -> list[dict[str, object]]:
+def rows(output: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
@@ -34,8 +34,8 @@ def test_each_text_becomes_a_line_of_384_numbers(omega: Omega) -> None:
 
 
 def test_lines_of_stdin_are_texts(omega: Omega) -> None:
-    lines = rows(omega("model", "embed", *STATIC, stdin="Amélie\n\nтихий вечер\nlast").out)
-    assert [line["text"] for line in lines] == ["Amélie", "", "тихий вечер", "last"]
+    lines = rows(omega("model", "embed", *STATIC, stdin="Amélie\n\n七人の侍 и война\nlast").out)
+    assert [line["text"] for line in lines] == ["Amélie", "", "七人の侍 и война", "last"]
     assert rows(omega("model", "embed", *STATIC, stdin="").out) == []
 
 

@@ -1,10 +1,9 @@
-"""`omega prove`: its verdicts, its fields and its exit codes, on models that keep their promise and models that don't."""
+"""`omega prove`: its verdicts, fields and exit codes, on models that keep their promise and models that don't."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,8 @@ from omega.core.model_folder import Source, write_model_card
 from omega_plugins.embedders import MODELS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import Omega
 
 SIZE = ("prove", "--only", "model-size")

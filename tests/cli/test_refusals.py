@@ -45,6 +45,12 @@ CONTEXTS = {
 HEADER = "id,title,year,kind,genres,minutes,age\n"
 
 
+def edit_card(folder: Path, **changes: object) -> None:
+    """Change fields of a model card without telling its sums."""
+    card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    (folder / "model.json").write_text(json.dumps(card | changes), encoding="utf-8")
+
+
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event[-40:])
 def test_an_event(omega: Omega, event: str) -> None:
     done = omega("device", "observe", event, code=2)
@@ -111,8 +117,6 @@ def test_a_model_with_one_byte_changed(omega: Omega, home: Path, static_model: P
 
 
 def test_a_card_that_names_another_space_than_its_facts(omega: Omega, home: Path, static_model: Path) -> None:
-    from tests.cli.conftest import edit_card
-
     edit_card(static_model, space="minilm-static-00000000")
     complaint = omega("device", "init", "--embedder", "static", "--model", static_model, code=2).complaint
     assert "names the space 'minilm-static-00000000', its contents give minilm-static-" in complaint
@@ -120,8 +124,6 @@ def test_a_card_that_names_another_space_than_its_facts(omega: Omega, home: Path
 
 
 def test_a_card_whose_facts_were_edited(omega: Omega, static_model: Path) -> None:
-    from tests.cli.conftest import edit_card
-
     edit_card(static_model, quantization="none, float32")
     complaint = omega("model", "embed", "x", "--model", static_model, code=2).complaint
     assert "names the space" in complaint
@@ -172,9 +174,9 @@ def test_a_catalog_file_with_doubled_or_re_ordered_lines(omega: Omega) -> None:
     Path("titles.csv").write_text(HEADER + "".join(rows), encoding="utf-8")
     omega("catalog", "build", "titles.csv", "--out", "one.jsonl")
     header, a, b, c = Path("one.jsonl").read_text(encoding="utf-8").splitlines()
-    Path("one.jsonl").write_text("\n".join([header, a, c, b]), encoding="utf-8")
+    Path("one.jsonl").write_text(f"{header}\n{a}\n{c}\n{b}\n", encoding="utf-8")
     assert "re-ordered" in omega("catalog", "check", "--catalog", "one.jsonl", code=2).complaint
-    Path("one.jsonl").write_text("\n".join([header, a, b, b]), encoding="utf-8")
+    Path("one.jsonl").write_text(f"{header}\n{a}\n{b}\n{b}\n", encoding="utf-8")
     assert (
         "one.jsonl line 4: id b stands at one.jsonl line 3"
         in omega("catalog", "check", "--catalog", "one.jsonl", code=2).complaint

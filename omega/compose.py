@@ -145,12 +145,15 @@ def open_model(settings: Settings, named: str | Path, *, threads: int | None = N
 def embed_texts(
     settings: Settings,
     texts: Sequence[str],
-    named: str | Path = DEFAULT_MODEL,
+    named: str | Path | None = None,
     out: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[str, Floats]:
-    """Return (space, vectors (n, 384) float32) of texts, and write them to `out` as .npy if it is given."""
-    embedder = open_model(settings, named)
+    """Return (space, vectors (n, 384) float32) of texts, and write them to `out` as .npy if it is given.
+
+    `named` is a model's name or folder, the INT4 one by default.
+    """
+    embedder = open_model(settings, named or DEFAULT_MODEL)
     vectors: Floats = _extra_module("omega.device.titles", "device").embed(embedder, texts, progress)
     if out:
         with atomic_path(out) as temporary, temporary.open("wb") as file:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
 import omega
 from omega.core.errors import OmegaError
-from omega.core.registry import Registry
 from omega_cli import render
 from omega_cli.commands import catalog, config, demo, device, model, plugins, prove
 
@@ -50,13 +50,21 @@ def root(
     """TVs that learn on the device, share only k-anonymous patterns, and recommend in milliseconds."""
 
 
+def _add_strangers() -> None:
+    """Add the commands of installed plugins; one that is broken is named on stderr, and an error in CI."""
+    from omega.core.registry import Registry
+
+    strangers = Registry(strict=bool(os.environ.get("CI")))
+    strangers.add_commands(app)
+    for origin, reason in strangers.broken.items():
+        render.warning(f"plugin {origin} is skipped, it failed to load: {reason}")
+
+
 def main() -> None:
     """Run the command line. An error that Omega raised is one line and its exit code; a bug is one line and 70."""
-    strangers = Registry(strict=bool(os.environ.get("CI")))
     try:
-        strangers.add_commands(app)
-        for origin, reason in strangers.broken.items():
-            render.warning(f"plugin {origin} is skipped, it failed to load: {reason}")
+        if entry_points(group="omega"):
+            _add_strangers()
         app()
     except OmegaError as error:
         render.error(str(error))

@@ -68,15 +68,17 @@ def main() -> None:
 
 def _helps(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
     """Give (name, help) of a command and those below it."""
-    context = command.context_class(command, info_name=name.split()[-1], parent=parent, terminal_width=_WIDTH)
+    context = command.context_class(
+        command, info_name=name.rsplit(maxsplit=1)[-1], parent=parent, terminal_width=_WIDTH
+    )
     yield name, "\n".join(line.rstrip() for line in command.get_help(context).strip().splitlines())
     for below in getattr(command, "commands", {}).values():
         yield from _helps(below, f"{name} {below.name}", context)
 
 
 def _draw() -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.text import Text
 
     colors = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": str(_PICTURE_WIDTH)}
     printed = run_fresh([sys.executable, "-m", "omega_cli", "demo"], environment=colors).decode()

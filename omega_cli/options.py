@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omega.core.settings import resolve
-
 if TYPE_CHECKING:
     from omega.core.settings import Settings
 
@@ -29,4 +27,6 @@ Context = Annotated[
 
 def settings(**flags: object) -> Settings:
     """Return the settings in force with these flags; None means that a flag wasn't given."""
+    from omega.core.settings import resolve
+
     return resolve(flags).settings

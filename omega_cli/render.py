@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
@@ -34,11 +32,15 @@ def line(text: str = "") -> None:
 
 def json(value: object) -> None:
     """Print a value as indented JSON; Structs, paths, enums and numbers of numpy included."""
+    import msgspec
+
     print(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
 
 
 def json_line(value: object) -> None:
     """Print a value as JSON on one line."""
+    import msgspec
+
     print(msgspec.json.encode(value, enc_hook=_plain).decode())
 
 
@@ -64,7 +66,7 @@ def rich(*parts: object) -> None:
 
 def console() -> Console:
     """Return a console on stdout: as wide as the terminal, as wide as needed in a pipe."""
-    from rich.console import Console  # noqa: PLC0415  (70 ms that JSON doesn't need)
+    from rich.console import Console
 
     made = Console(highlight=False)
     return made if made.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
@@ -72,8 +74,8 @@ def console() -> Console:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> Table:
     """Return a table; columns whose name starts with > are right-aligned. No frame in a pipe."""
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
 
     made = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD if console().is_terminal else None, pad_edge=False
@@ -98,7 +100,7 @@ def steps() -> Iterator[Callable[[int, int, str], None]]:
     if not sys.stderr.isatty():
         yield lambda done, total, what: None
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
@@ -131,7 +133,7 @@ def timeline(*, quiet: bool) -> Iterator[Callable[[Day], None]]:
     if not sys.stdout.isatty():
         yield _print_week
         return
-    from rich.live import Live  # noqa: PLC0415
+    from rich.live import Live
 
     days: dict[str, Day] = {}
     with Live(console=console(), refresh_per_second=20) as live:
@@ -175,6 +177,8 @@ def recommendations(titles: Sequence[Recommendation], heading: str | None = None
 def model(card: ModelCard, folder: Path, *, as_json: bool) -> None:
     """Print what a model folder holds."""
     if as_json:
+        import msgspec
+
         json({"folder": folder, **msgspec.to_builtins(card)})
         return
     total = sum(file.size_bytes for file in card.files.values())
@@ -212,13 +216,13 @@ def size(size_bytes: float) -> str:
 
 
 def _stderr() -> Console:
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def _escaped(text: str) -> str:
-    from rich.markup import escape  # noqa: PLC0415
+    from rich.markup import escape
 
     return escape(text)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from itertools import islice
 
 from omega.compose import open_brain
-from omega.core.machine import rss_bytes
+from omega.core.machine import peak_rss_bytes, rss_bytes
 from omega.core.settings import resolve
 
 
@@ -28,7 +27,7 @@ def measure(options: str) -> dict[str, float]:
         "opened_at": opened_at,
         "recommended_at": recommended_at,
         "rss_mib": rss_bytes() / 2**20,
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": peak_rss_bytes() / 2**20,
     }
 
 

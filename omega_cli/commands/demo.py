@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omega.compose import run_demo
 from omega_cli import options, render
 
 if TYPE_CHECKING:
@@ -23,6 +22,8 @@ def demo(
     json: options.Json = False,
 ) -> None:
     """Watch three households live for six weeks: what their TVs learn, and what they recommend, with reasons."""
+    from omega.compose import run_demo
+
     with render.progress("embedding 800 titles, once") as progress, render.timeline(quiet=json) as on_day:
         report = run_demo(options.settings(), seed=seed, weeks=weeks, keep=keep, on_day=on_day, progress=progress)
     if json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from omega.compose import registry
 from omega_cli import options, render
 
 EPILOG = "Example: omega plugins --json"
@@ -10,6 +9,8 @@ EPILOG = "Example: omega plugins --json"
 
 def plugins(json: options.Json = False) -> None:
     """List the plugins by kind, with the distribution that each came with."""
+    from omega.compose import registry
+
     found = registry().plugins()
     if json:
         render.json(found)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from omega.core.machine import single_blas_thread
 from omega_cli import options, render
 
 if TYPE_CHECKING:
@@ -22,10 +21,12 @@ def prove(
     json: options.Json = False,
 ) -> None:
     """Run every public figure against its oracle and say whether it holds; exit code 1 if one doesn't."""
+    from omega.core.machine import single_blas_thread
+
     single_blas_thread()
-    from omega.claims.bench import Bench  # noqa: PLC0415  (numpy)
-    from omega.claims.claim import run  # noqa: PLC0415
-    from omega.claims.every import claims  # noqa: PLC0415
+    from omega.claims.bench import Bench
+    from omega.claims.claim import run
+    from omega.claims.every import claims
 
     chosen = claims.chosen(only or [], slow=everything)
     results = []

@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
@@ -30,6 +31,7 @@ SCRIPT = ("-c", "import sys; from omega_cli.app import main; sys.argv[0] = 'omeg
 INTERRUPTIBLE = ("-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{SCRIPT[1]}")
 """The same, able to be interrupted even where the tests run in a shell's background."""
 _TERMINAL_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM", "CI")
+_SHAPE = {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
 
 
 class Done(NamedTuple):
@@ -88,6 +90,12 @@ def environment(more: Mapping[str, str] | None) -> dict[str, str]:
     return kept | dict(more or {})
 
 
+class Screen(Protocol):
+    """Runs a command in this process on a pseudo-terminal of 120 columns and returns all that it wrote there."""
+
+    def __call__(self, *arguments: str | Path) -> str: ...
+
+
 def checked(done: Done, code: int) -> Done:
     assert done.code == code, done
     assert "Traceback" not in done.out + done.err
@@ -99,16 +107,20 @@ def run_here(arguments: tuple[str | Path, ...], stdin: str | bytes = b"") -> Don
     data = stdin.encode() if isinstance(stdin, str) else stdin
     out_bytes, err_bytes = io.BytesIO(), io.BytesIO()
     out, err = (io.TextIOWrapper(raw, "utf-8", write_through=True) for raw in (out_bytes, err_bytes))
-    code: object = 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["omega", *map(str, arguments)])
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), "utf-8"))
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-    assert isinstance(code, int)
+        code = _exit_code(arguments)
     return Done(code, out_bytes.getvalue().decode(), err_bytes.getvalue().decode())
+
+
+def _exit_code(arguments: tuple[str | Path, ...]) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["omega", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+    code = end.value.code or 0
+    assert isinstance(code, int)
+    return code
 
 
 @pytest.fixture(scope="session")
@@ -171,13 +183,12 @@ def terminal(home: Path) -> Terminal:
         interrupt_at: str | None = None,
     ) -> str:
         ours, theirs = pty.openpty()
-        shape = {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50"}
         child = subprocess.Popen(
             [sys.executable, *INTERRUPTIBLE, *map(str, arguments)],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=environment(shape | dict(env or {})),
+            env=environment(_SHAPE | dict(env or {})),
         )
         os.close(theirs)
         try:
@@ -189,6 +200,33 @@ def terminal(home: Path) -> Terminal:
         return checked(Done(child.returncode, text, ""), code).out
 
     return run
+
+
+@pytest.fixture
+def screen(home: Path, monkeypatch: pytest.MonkeyPatch) -> Screen:
+    for name in _TERMINAL_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in _SHAPE.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str | Path) -> str:
+        ours, theirs = pty.openpty()
+        seen = bytearray()
+        reader = Thread(target=_drain, args=(ours, seen))
+        reader.start()
+        with os.fdopen(theirs, "w", encoding="utf-8") as tty, redirect_stdout(tty), redirect_stderr(tty):
+            code = _exit_code(arguments)
+        reader.join()
+        os.close(ours)
+        return checked(Done(code, seen.decode(), ""), 0).out
+
+    return run
+
+
+def _drain(ours: int, seen: bytearray) -> None:
+    with suppress(OSError):
+        while part := os.read(ours, 65_536):
+            seen += part
 
 
 def _read(ours: int, child: subprocess.Popen[bytes], interrupt_at: str | None, timeout_s: float = 120) -> str:

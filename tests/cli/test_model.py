@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +65,8 @@ def test_near_texts_are_near(omega: Omega) -> None:
 
 def test_an_unknown_model_names_those_there_are(omega: Omega) -> None:
     complaint = omega("model", "embed", "x", "--model", "bert", code=2).complaint
-    assert "model is 'bert', allowed: a folder, or one of minilm-int4, minilm-static" in complaint
+    assert "model is 'bert', allowed: a folder, or one of " in complaint
+    assert re.findall(r"(?:of|,) ([^, ]+)", complaint.partition("or one")[2])[:2] == ["minilm-int4", "minilm-static"]
 
 
 def test_bytes_that_are_no_utf8_are_refused_or_embedded(process: Process) -> None:
@@ -98,7 +101,36 @@ def test_export_needs_weights(omega: Omega, backend: str) -> None:
     assert not list(Path.cwd().glob("*made*"))
 
 
-def test_bench_refuses_a_folder_before_it_fetches_or_measures_anything(omega: Omega, home: Path) -> None:
-    (home / "models" / "minilm-fp32").mkdir(parents=True)
+@pytest.fixture
+def reference(home: Path) -> None:
+    """The INT4 model in the place of fp32, which no test fetches: what others are measured against."""
+    shutil.copytree(MODELS / "minilm-int4", home / "models" / "minilm-fp32")
+
+
+def test_bench_measures_a_model_against_the_reference(omega: Omega, reference: None) -> None:
+    (report,) = omega("model", "bench", "minilm-static", "--json").json
+    assert report["name"] == "minilm-static"
+    assert 0.8 < report["cosine"]["mean"] < 1
+    assert 0 < report["agreement"]["own_index"] < 1
+    assert {found["tokens"] for found in report["latency"]} == {12, 32, 256}
+    assert all(0 < found["p50_ms"] <= found["p99_ms"] for found in report["latency"])
+
+
+def test_bench_prints_a_table_of_a_models_figures(omega: Omega, reference: None) -> None:
+    text = omega("model", "bench", MODELS / "minilm-static").out
+    assert re.search(r"size +12\.\d MB", text)
+    assert re.search(r"cosine to fp32: mean, p1, least +0\.\d{4}, 0\.\d{3}, 0\.\d{3}", text)
+    assert re.search(r"32 tokens, 1 thread: p50, p99 +\d+\.\d\d ms, \d+\.\d\d ms", text)
+
+
+def test_bench_refuses_a_folder_that_is_no_model(omega: Omega, reference: None) -> None:
+    Path("empty").mkdir()
+    assert "empty has no readable model.json" in omega("model", "bench", "empty", code=2).complaint
+
+
+def test_bench_refuses_an_unknown_name_before_it_fetches_the_reference(
+    omega: Omega, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("UV_OFFLINE", "1")
     assert "model is 'nowhere'" in omega("model", "bench", "nowhere", code=2).complaint
-    assert "no readable model.json" in omega("model", "bench", "minilm-static", code=2).complaint

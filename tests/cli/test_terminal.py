@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Process, Terminal
+    from tests.cli.conftest import Process, Screen, Terminal
 
 ESCAPE = "\x1b"
 COLOR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-7]|38|4[0-7]|48|9[0-7])(?:;\d+)*m")
@@ -62,10 +62,10 @@ def test_json_is_plain_on_a_terminal_too(terminal: Terminal) -> None:
     assert json.loads(shown[shown.index("{") : shown.rindex("}") + 1])["catalog_titles"] == 800
 
 
-def test_a_terminal_sees_the_progress_of_a_first_start(terminal: Terminal, home: Path) -> None:
+def test_a_terminal_sees_the_progress_of_a_first_start(screen: Screen, home: Path) -> None:
     for file in (home / "cache" / "titles").iterdir():
         file.unlink()
-    shown = terminal("device", "init")
+    shown = screen("device", "init")
     assert "embedding the catalog" in shown
     assert "ready: 800 titles" in shown
 

@@ -31,7 +31,9 @@ HEAT = {
     "age": 16,
     "popularity": 0.25,
 }
-DARK = HEAT | {"id": "dark-2017", "title": "Dark, \"eins\"", "kind": "series", "genres": ["sci-fi"], "popularity": 0}
+DARK = HEAT | {"id": "dark-2017", "title": 'Dark, "eins"', "kind": "series", "genres": ["sci-fi"], "popularity": 0}
+NAMES_THAT_NEED_JOINERS = ["می\u200cروم", "क्\u200dष", "Astérix\u00a0: le film"]
+"""Persian, Hindi and French as they are spelled: with a non-joiner, a joiner, a blank that doesn't break."""
 EXPECTED = [
     Title("heat-1995", "Heat", 1995, ContentType.MOVIE, ("crime", "drama"), 170, 16, 0.25),
     Title("dark-2017", 'Dark, "eins"', 1995, ContentType.SERIES, ("sci-fi",), 170, 16),
@@ -104,7 +106,7 @@ def test_a_missing_field_is_named_with_its_row(tmp_path: Path, field: str) -> No
 
 
 def test_a_doubled_genre_is_refused() -> None:
-    with pytest.raises(CatalogError, match="row 1: genres is .*'war', 'drama', 'war'"):
+    with pytest.raises(CatalogError, match=r"row 1: genres is .*'war', 'drama', 'war'"):
         checked_titles([("row 1", HEAT | {"genres": ["war", "drama", "war"]})])
 
 
@@ -112,6 +114,12 @@ def test_a_doubled_genre_is_refused() -> None:
 def test_a_title_that_is_no_text_is_refused(name: object) -> None:
     with pytest.raises(CatalogError, match="row 1: title is"):
         checked_titles([("row 1", HEAT | {"title": name})])
+
+
+@pytest.mark.parametrize("name", NAMES_THAT_NEED_JOINERS)
+def test_names_of_any_script_are_taken(name: str) -> None:
+    [title] = checked_titles([("row 1", HEAT | {"title": name})])
+    assert title.title == name
 
 
 def test_every_bad_row_is_named_up_to_twenty(tmp_path: Path) -> None:
@@ -136,7 +144,11 @@ def test_a_doubled_id_is_named_with_both_places(tmp_path: Path) -> None:
     [
         ("t.csv", b"id,title\n", "t.csv lacks the column year"),
         ("t.csv", b"", "t.csv lacks the column id"),
-        ("t.csv", b"id,title,year,kind,genres,minutes,age\na,b,2000\n", "t.csv row 2: row has another number of fields"),
+        (
+            "t.csv",
+            b"id,title,year,kind,genres,minutes,age\na,b,2000\n",
+            "t.csv row 2: row has another number of fields",
+        ),
         ("t.csv", b"id,title,year,kind,genres,minutes,age\na,b,2000,movie,war,9,9,9\n", "another number of fields"),
         ("t.csv", b"\xff", "t.csv is no UTF-8 CSV"),
         ("t.csv", b'id,title,year,kind,genres,minutes,age\n"a', "t.csv is no UTF-8 CSV"),

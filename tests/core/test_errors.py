@@ -24,7 +24,9 @@ def test_a_missing_extra_names_the_command_that_installs_it() -> None:
     assert message.endswith("pip install 'exogenesis-omega[device]'")
 
 
-@pytest.mark.parametrize("value", ["x" * 10_000_000, b"y" * 100, list(range(1000)), {"a": "b" * 500}, "a\nb\x1b[31m", 1.7])
+@pytest.mark.parametrize(
+    "value", ["x" * 10_000_000, b"y" * 100, list(range(1000)), {"a": "b" * 500}, "a\nb\x1b[31m", 1.7]
+)
 def test_a_value_is_shown_on_one_short_line(value: object) -> None:
     text = shown(value)
     assert 0 < len(text) <= 60

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega.core.errors import InputError
-from omega.core.parsing import MAX_JSON_BYTES, check_context, check_event, completed, local_now, parse_context, parse_event
+from omega.core.parsing import (
+    MAX_JSON_BYTES,
+    check_context,
+    check_event,
+    completed,
+    local_now,
+    parse_context,
+    parse_event,
+)
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent, slot_of
 
 NOW = datetime(2026, 1, 5, 20, 0, tzinfo=timezone(timedelta(hours=1)))
@@ -87,6 +95,27 @@ def test_what_looks_like_a_path_of_the_decoder_is_refused_like_anything_else(dat
         parse_event(data)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"content_id":"a","season":{"a":\n1}}',
+        '{"content_id":"a","kind":"a\u2028b"}',
+        '{"content_id":"a","kind":"\u009b31m"}',
+        '{"content_id":"a","kind":"\u202eevil"}',
+    ],
+)
+def test_a_refusal_stands_on_one_line_and_sends_nothing_to_the_terminal(data: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_event(data)
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["می\u200cروم", "क्\u200dष", "Astérix\u00a0: le film"])
+def test_names_of_any_script_are_taken(name: str) -> None:
+    event = ViewingEvent(content_id="mine", title=name, watch_pct=1.0)
+    assert check_event(event, now=NOW).title == name
+
+
 def test_megabytes_are_refused_before_they_are_decoded() -> None:
     for huge in (b'{"content_id":"' + b"a" * 5_000_000 + b'"}', b"\xff" * 5_000_000):
         with pytest.raises(InputError, match=r"event is 5,000,0\d\d B, allowed 65,536 B"):
@@ -150,7 +179,7 @@ def test_the_ends_of_every_range_are_allowed() -> None:
         {"watch_pct": 1.0, "at": NOW + timedelta(days=1)},
         {"minutes": 0.0, "at": datetime(2000, 1, 1, tzinfo=UTC)},
     ):
-        event = ViewingEvent(**{"content_id": "a"} | fields)  # type: ignore[arg-type]
+        event = ViewingEvent(**{"content_id": "a"} | fields)
         assert check_event(event, now=NOW).content_id == event.content_id
 
 
@@ -165,7 +194,7 @@ def test_a_time_without_a_zone_is_local_and_none_is_now() -> None:
 
 @pytest.mark.parametrize("mood", ["", " ", "m" * 65, "a\0b", "two\nlines"])
 def test_a_mood_is_short_text(mood: str) -> None:
-    with pytest.raises(InputError, match="mood is .*, allowed: text of 1..64"):
+    with pytest.raises(InputError, match=r"mood is .*, allowed: text of 1..64"):
         check_context(ViewContext(mood=mood))
     assert check_context(ViewContext(mood="m" * 64)).mood == "m" * 64
 

@@ -90,7 +90,9 @@ def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
         registry.vector_store("fake")
 
 
-def test_entry_points_are_looked_at_only_when_a_name_is_missing(install: Callable[[str, str], None], tmp_path: Path) -> None:
+def test_entry_points_are_looked_at_only_when_a_name_is_missing(
+    install: Callable[[str, str], None], tmp_path: Path
+) -> None:
     trace = tmp_path / "loaded"
     install("lazy", f"with open({str(trace)!r}, 'a') as file:\n    file.write('x')\n{STRANGER}")
     registry = Registry([BuiltIn()])
@@ -122,7 +124,11 @@ def test_plugins_are_listed_with_kind_origin_and_summary(install: Callable[[str,
 @pytest.mark.parametrize(
     ("name", "source", "reason"),
     [
-        ("unimportable", "import no_such_module_at_all", "ModuleNotFoundError: No module named 'no_such_module_at_all'"),
+        (
+            "unimportable",
+            "import no_such_module_at_all",
+            "ModuleNotFoundError: No module named 'no_such_module_at_all'",
+        ),
         ("raising", "raise ValueError('not today')", "ValueError: not today"),
         (
             "misspelt",
@@ -192,7 +198,8 @@ def test_a_misspelt_hook_of_a_built_in_is_refused_at_once() -> None:
 def test_commands_are_added_and_one_that_fails_is_named(install: Callable[[str, str], None]) -> None:
     install("adds", STRANGER)
     install(
-        "breaks", "from omega.core.hooks import hookimpl\n@hookimpl\ndef omega_commands(app):\n    raise OSError('gone')\n"
+        "breaks",
+        "from omega.core.hooks import hookimpl\n@hookimpl\ndef omega_commands(app):\n    raise OSError('gone')\n",
     )
     app = typer.Typer()
     registry = Registry()

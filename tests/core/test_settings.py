@@ -63,7 +63,9 @@ def test_a_file_that_moves_home_moves_the_store_too(tmp_path: Path) -> None:
 def test_an_unknown_setting_is_refused_with_a_hint(tmp_path: Path) -> None:
     file = tmp_path / "omega.toml"
     file.write_text("thread = 2\n")
-    with pytest.raises(SettingsError, match=r"setting 'thread' in .*omega.toml, allowed: home, .*: did you mean threads"):
+    with pytest.raises(
+        SettingsError, match=r"setting 'thread' in .*omega.toml, allowed: home, .*: did you mean threads"
+    ):
         resolve({}, {"OMEGA_HOME": str(tmp_path)})
     file.write_text("[brightness]\nx = 1\n")
     with pytest.raises(SettingsError, match=r"setting 'brightness' in .*, allowed: [a-z_, ]*$"):
@@ -89,8 +91,14 @@ def test_a_bad_value_is_named_with_its_place(tmp_path: Path) -> None:
         resolve({"time_zone": "../../etc/passwd"}, {})
 
 
+@pytest.mark.parametrize("name", ["store", "model"])
+def test_a_home_of_nobody_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is .*no-such-user-here"):
+        resolve({name: "~no-such-user-here/x"}, {})
+
+
 def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="nowhere.toml can't be read: No such file"):
+    with pytest.raises(SettingsError, match=r"nowhere\.toml can't be read: No such file"):
         resolve({}, {"OMEGA_CONFIG": str(tmp_path / "nowhere.toml")})
     with pytest.raises(SettingsError, match="can't be read: Is a directory"):
         resolve({}, {"OMEGA_CONFIG": str(tmp_path)})
@@ -99,7 +107,7 @@ def test_a_settings_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("raw", [b"threads = ", b"\xff", b"threads = 1\nthreads = 2"])
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, raw: bytes) -> None:
     (tmp_path / "omega.toml").write_bytes(raw)
-    with pytest.raises(SettingsError, match="omega.toml is no TOML"):
+    with pytest.raises(SettingsError, match=r"omega\.toml is no TOML"):
         resolve({"home": tmp_path}, {})
 
 

@@ -10,11 +10,11 @@ from omega.compose import EXAMPLE_CATALOG_PATH
 from omega.core.catalog import Catalog
 from omega.core.testing.fakes import Clock, FakeEmbedder, MemoryDeviceStore
 from omega.device.brain import Brain
-from omega.device.ranking import Weights
 from omega.device.titles import load_or_embed
 
 if TYPE_CHECKING:
     from omega.core.ports import DeviceStore, Embedder
+    from omega.device.ranking import Weights
     from omega.device.titles import TitleArrays
 
 
@@ -58,7 +58,12 @@ def open_brain(example: Catalog, arrays: TitleArrays, clock: Clock) -> OpenBrain
         fake = embedder is None and catalog is None
         titles = arrays if fake else load_or_embed(catalog or example, embedder or FakeEmbedder(), None)
         return Brain(
-            store or MemoryDeviceStore(), embedder or FakeEmbedder(), catalog or example, titles, now=clock, weights=weights
+            store or MemoryDeviceStore(),
+            embedder or FakeEmbedder(),
+            catalog or example,
+            titles,
+            now=clock,
+            weights=weights,
         )
 
     return opened

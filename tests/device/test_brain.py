@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -74,6 +75,22 @@ def test_what_is_watched_changes_what_is_recommended(
     assert len(before) == len(after) == 20
     assert ids(before) != ids(after)
     assert share_of(genre, after, example) > share_of(genre, before, example) + 0.3
+
+
+def test_a_tv_that_knows_nothing_says_so(open_brain: OpenBrain) -> None:
+    found = open_brain().recommend()
+    assert found[0].reasons[0].text == "nothing is known of your taste yet"
+    for recommendation in found:
+        assert "new" in {reason.kind for reason in recommendation.reasons}
+        assert recommendation.score == pytest.approx(sum(r.weight for r in recommendation.reasons), abs=1e-6)
+
+
+def test_an_unknown_title_is_refused_with_the_closest_id(open_brain: OpenBrain) -> None:
+    event = ViewingEvent(content_id="gladiator-2001", watch_pct=1.0)
+    with pytest.raises(
+        InputError, match="'gladiator-2001', allowed: an id of the catalog like gladiator-2000: or give"
+    ):
+        open_brain().observe(event)
 
 
 def test_an_event_tells_what_it_became(open_brain: OpenBrain) -> None:
@@ -188,7 +205,9 @@ def test_a_bad_mood_is_refused(open_brain: OpenBrain) -> None:
         open_brain().recommend(ViewContext(mood="\n"))
 
 
-def test_reasons_add_up_to_scores_that_fall_down_the_list(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
+def test_reasons_add_up_to_scores_that_fall_down_the_list(
+    open_brain: OpenBrain, example: Catalog, clock: Clock
+) -> None:
     brain = open_brain()
     live(brain, example, clock)
     for found in [*lists(brain), brain.recommend(k=700)]:
@@ -199,7 +218,7 @@ def test_reasons_add_up_to_scores_that_fall_down_the_list(open_brain: OpenBrain,
             assert all(weights)
             assert all(reason.text for reason in recommendation.reasons)
         scores = [recommendation.score for recommendation in found]
-        assert all(lower <= upper + 1e-5 for upper, lower in zip(scores, scores[1:], strict=False))
+        assert all(lower <= upper + 1e-5 for upper, lower in pairwise(scores))
     kinds = {reason.kind for found in lists(brain) for recommendation in found for reason in recommendation.reasons}
     assert kinds == {"taste", "context", "mood", "habit", "continue", "variety"}
 
@@ -225,8 +244,10 @@ def test_why_tells_what_excludes_a_title_and_what_was_watched_of_it(open_brain: 
     assert [watch.watched_milli for watch in finished.watched] == [300, 950]
     other = brain.why("the-longest-day-1962", ViewContext(kind=ContentType.SERIES))
     assert (other.rank, other.excluded, other.watched) == (None, "not a series", ())
-    with pytest.raises(InputError, match="content_id is 'mine', allowed: an id of the catalog"):
-        brain.why("mine")
+    with pytest.raises(
+        InputError, match="content_id is 'gladiator', allowed: an id of the catalog like gladiator-2000"
+    ):
+        brain.why("gladiator")
 
 
 def test_a_list_with_variety_holds_fewer_copies(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
@@ -349,7 +370,9 @@ def test_a_mood_is_embedded_once(open_brain: OpenBrain) -> None:
     assert embedder.texts == before + 1
 
 
-def test_vectors_of_another_space_are_replaced_on_opening(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
+def test_vectors_of_another_space_are_replaced_on_opening(
+    open_brain: OpenBrain, example: Catalog, clock: Clock
+) -> None:
     store = MemoryDeviceStore()
     brain = open_brain(store)
     live(brain, example, clock, 30)

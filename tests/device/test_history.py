@@ -13,24 +13,22 @@ DAY_S = 86_400
 
 
 @pytest.mark.parametrize(
-    ("kind", "milli", "finished", "waiting"),
+    ("kind", "milli", "state"),
     [
-        (ContentType.MOVIE, 1000, True, False),
-        (ContentType.MOVIE, 900, True, False),
-        (ContentType.DOCUMENTARY, 900, True, False),
-        (ContentType.MOVIE, 899, False, True),
-        (ContentType.MOVIE, 200, False, True),
-        (ContentType.MOVIE, 199, False, False),
-        (ContentType.SERIES, 1000, False, True),
-        (ContentType.SERIES, 199, False, False),
+        (ContentType.MOVIE, 1000, "finished"),
+        (ContentType.MOVIE, 900, "finished"),
+        (ContentType.DOCUMENTARY, 900, "finished"),
+        (ContentType.MOVIE, 899, "waiting"),
+        (ContentType.MOVIE, 200, "waiting"),
+        (ContentType.MOVIE, 199, "given up"),
+        (ContentType.SERIES, 1000, "waiting"),
+        (ContentType.SERIES, 199, "given up"),
     ],
 )
-def test_credits_are_not_watched_and_a_series_has_a_next_episode(
-    kind: ContentType, milli: int, finished: bool, waiting: bool  # noqa: FBT001
-) -> None:
+def test_credits_are_not_watched_and_a_series_has_a_next_episode(kind: ContentType, milli: int, state: str) -> None:
     title, watch = a_title(kind=kind), a_watch(milli=milli)
-    assert is_finished(title, watch) is finished
-    assert is_waiting(title, watch) is waiting
+    assert is_finished(title, watch) == (state == "finished")
+    assert is_waiting(title, watch) == (state == "waiting")
 
 
 def test_the_wish_halves_in_two_weeks_and_is_less_in_another_context() -> None:

@@ -35,7 +35,7 @@ def one_by_one(
         above = [row for row, _ in chosen]
         best = max(
             (float(total[row]) - max((strength * float(vectors[row] @ vectors[up]) for up in above), default=0.0), -row)
-            for row in np.flatnonzero(allowed)
+            for row in np.flatnonzero(allowed).tolist()
             if row not in above
         )
         chosen.append((-best[1], float(total[-best[1]]) - best[0]))
@@ -131,7 +131,7 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
         "resume": "continue",
     }.items():
         moved = terms(Weights(**dict.fromkeys(Weights.__struct_fields__, 0.0) | {field: 1.0})).any(axis=0)
-        assert [name for name, did in zip(TERMS, moved, strict=True) if did] == [term]
+        assert [name for name, did in zip(TERMS, moved.tolist(), strict=True) if did] == [term]
 
 
 def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) -> None:

@@ -70,7 +70,7 @@ def test_the_arrays_follow_the_catalog(example: Catalog, arrays: TitleArrays) ->
     assert np.allclose(np.linalg.norm(arrays.centered, axis=1), 1, atol=1e-4)
     assert np.allclose(arrays.genres.sum(axis=1), 1)
     assert arrays.genre_shares.sum() == pytest.approx(1)
-    assert [KINDS[kind] for kind in arrays.kinds] == [title.kind for title in example]
+    assert [KINDS[kind] for kind in arrays.kinds.tolist()] == [title.kind for title in example]
     assert np.allclose(arrays.kind_shares, [500 / 800, 200 / 800, 100 / 800])
 
 

@@ -27,7 +27,12 @@ def weights(titles: TitleArrays, *genres: str) -> np.ndarray[tuple[int], np.dtyp
 
 
 def test_names_are_listed_as_one_says_them() -> None:
-    assert [words.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
+    assert [words.listed(names) for names in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]
 
 
 def test_contexts_have_names() -> None:

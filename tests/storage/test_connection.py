@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
 import stat
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import apsw

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from omega.core.catalog import Catalog
-from omega.core.catalog_rows import read_table
 from omega_cli import options, render
 
 EPILOG = "Example: omega catalog build titles.csv --out catalog.jsonl --previous catalog.jsonl"
@@ -21,6 +19,9 @@ def build(
     json: options.Json = False,
 ) -> None:
     """Build a catalog, or its next epoch, from columns id,title,year,kind,genres,minutes,age (genres split by |)."""
+    from omega.core.catalog import Catalog
+    from omega.core.catalog_rows import read_table
+
     catalog = Catalog.build(read_table(source), Catalog.read(previous) if previous else None)
     catalog.write(out)
     if json:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from omega.compose import open_catalog
 from omega_cli import options, render
 
 EPILOG = "Example: omega catalog show heat --json"
@@ -20,6 +19,8 @@ def show(
     json: options.Json = False,
 ) -> None:
     """List the catalog's titles; words are looked for in id, title, kind, genres and year."""
+    from omega.compose import open_catalog
+
     found = open_catalog(options.settings(catalog=catalog)).find(words or [])
     if json:
         render.json(found)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from omega.core.settings import resolve
 from omega_cli import options, render
 
 EPILOG = "Example: OMEGA_THREADS=2 omega config show"
@@ -18,6 +15,10 @@ def show(
     json: options.Json = False,
 ) -> None:
     """Show every setting, its value and where that came from: default < omega.toml < environment < flag."""
+    import msgspec
+
+    from omega.core.settings import resolve
+
     found = resolve({"store": store, "catalog": catalog, "embedder": embedder, "model": model})
     values = msgspec.structs.asdict(found.settings)
     if json:

@@ -23,7 +23,7 @@ def observe(
     json: options.Json = False,
 ) -> None:
     """Tell the TV what was watched. Bad lines are named, good ones are kept; exit code 2 if any was bad."""
-    from omega.device.batch import observe_all, read_events  # noqa: PLC0415  (numpy)
+    from omega.device.batch import observe_all, read_events
 
     with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         batch = observe_all(brain, read_events(events))

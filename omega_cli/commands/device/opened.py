@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from omega.compose import open_brain
 from omega_cli import options, render
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 @contextmanager
 def brain(**flags: object) -> Iterator[Brain]:
     """Give the brain of the settings in force with these flags, and close it."""
+    from omega.compose import open_brain
+
     with render.progress("embedding the catalog") as progress:
         opened = open_brain(options.settings(**flags), progress=progress)
     try:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from omega.core.parsing import parse_context
 from omega_cli import options, render
 from omega_cli.commands.device import opened
 
@@ -23,6 +22,8 @@ def recommend(
     json: options.Json = False,
 ) -> None:
     """Recommend titles for a context, each with its reasons; the weights of the reasons sum to the score."""
+    from omega.core.parsing import parse_context
+
     wish = parse_context(context) if context else None
     with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         titles = brain.recommend(wish, k)

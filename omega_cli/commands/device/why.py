@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from omega.core.parsing import parse_context
 from omega_cli import options, render
 from omega_cli.commands.device import opened
 
@@ -23,6 +22,8 @@ def why(
     json: options.Json = False,
 ) -> None:
     """Say why a title is recommended, or isn't: its place, every term of its score, and what was watched of it."""
+    from omega.core.parsing import parse_context
+
     wish = parse_context(context) if context else None
     with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         found = brain.why(content_id, wish)

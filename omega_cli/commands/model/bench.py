@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from omega.compose import bench_models
 from omega_cli import options, render
 
 EPILOG = "Example: omega model bench ./minilm-int8 --json"
@@ -20,6 +19,8 @@ def bench(
     json: options.Json = False,
 ) -> None:
     """Measure models against fp32: size, cosine, retrieval, latency by length and threads, memory."""
+    from omega.compose import bench_models
+
     with render.steps() as step:
         found = bench_models(options.settings(), models or [], step)
     if json:

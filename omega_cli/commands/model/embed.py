@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from omega.compose import DEFAULT_MODEL, embed_texts
 from omega_cli import options, render
 
 EPILOG = "Example: omega model embed 'a quiet evening' --model minilm-static"
@@ -19,11 +18,14 @@ def embed(
         list[str] | None, typer.Argument(metavar="TEXT...", help="Texts.", show_default="lines of stdin")
     ] = None,
     model: Annotated[
-        str, typer.Option(metavar="NAME|FOLDER", help="A model that ships, one in the home, or a folder.")
-    ] = DEFAULT_MODEL,
+        str | None,
+        typer.Option(metavar="NAME|FOLDER", help="A model that ships, or a folder.", show_default="minilm-int4"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write an .npy of shape (n, 384) instead of JSON lines.")] = None,
 ) -> None:
     """Embed texts: a JSON line {text, space, embedding} for each, or one .npy file."""
+    from omega.compose import embed_texts
+
     given = texts or [line.rstrip("\n") for line in sys.stdin]
     with render.progress("embedding") as progress:
         space, vectors = embed_texts(options.settings(), given, model, out, progress)

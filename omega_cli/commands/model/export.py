@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from omega.compose import model_tool
 from omega_cli import options, render
 
 EPILOG = "Example: omega model export --out ./minilm-fp32"
@@ -37,6 +36,8 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Export MiniLM's fp32 weights to an ONNX model folder, pooling and normalization fused. Fetches 83 MB once."""
+    from omega.compose import model_tool
+
     settings = options.settings()
     with render.steps() as step:
         weights = source or model_tool("source").fetch_source(settings.cache / "minilm-source", step)

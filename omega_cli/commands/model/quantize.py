@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from omega.compose import calibration_texts, fp32_model, model_tool
 from omega_cli import options, render
 
 EPILOG = "Example: omega model quantize --bits mixed --out ./minilm-int4"
@@ -44,6 +43,8 @@ def quantize(
     json: options.Json = False,
 ) -> None:
     """Quantize the fp32 model with GPTQ and measure it on sentences it wasn't calibrated on. Takes about a minute."""
+    from omega.compose import calibration_texts, fp32_model, model_tool
+
     settings = options.settings()
     tool = model_tool("quantize")
     folder = out or settings.models / tool.RECIPES[bits.value].name

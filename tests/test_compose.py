@@ -1,0 +1,167 @@
+"""Putting the rooms together: from settings to an open brain, and what is said when a part is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from omega import compose
+from omega.core.catalog import Catalog
+from omega.core.errors import CatalogError, InputError, MissingExtraError, ModelError, PluginError
+from omega.core.settings import resolve
+from omega.core.testing.fakes import Clock
+from omega.core.types import ViewContext, ViewingEvent
+from omega.fleet.households import PERSONAS
+from omega_plugins.embedders import MODELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from omega.core.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Settings:
+    """A home that all tests share, so that the catalog is embedded once; a TV of its own."""
+    home = tmp_path_factory.getbasetemp() / "home-of-compose"
+    return resolve({"home": home, "store": tmp_path / "tv", "embedder": "static"}, {}).settings
+
+
+def test_the_example_opens_with_nothing_but_settings(settings: Settings) -> None:
+    with closing(compose.open_brain(settings)) as brain:
+        before = brain.recommend()
+        assert len(before) == 20
+        brain.observe(ViewingEvent(content_id=before[0].content_id, watch_pct=0.95))
+    with closing(compose.open_brain(settings, in_memory=False)) as brain:
+        assert brain.counts() == (1, 1)
+        assert before[0].content_id not in [found.content_id for found in brain.recommend()]
+        assert brain.status().embedder == "static"
+    assert (settings.store / compose.STORE_FILE).exists()
+    assert list((settings.cache / "titles").glob("*.npy"))
+
+
+def test_the_model_that_ships_is_the_default(settings: Settings, tmp_path: Path) -> None:
+    catalog = compose.open_catalog(settings)
+    assert len(catalog) == 800
+    Catalog.build(catalog.titles[:20]).write(tmp_path / "small.jsonl")
+    flags = {"home": tmp_path / "home", "catalog": str(tmp_path / "small.jsonl")}
+    seen: list[tuple[int, int]] = []
+    with closing(
+        compose.open_brain(resolve(flags, {}).settings, progress=lambda *done: seen.append(done), now=Clock())
+    ) as brain:
+        status = brain.status()
+        assert (status.catalog_titles, status.embedder) == (20, "onnx")
+        assert status.space.startswith("minilm-int4-")
+        assert brain.recommend(ViewContext(mood="relaxed"), 3)
+        observed = brain.observe(ViewingEvent(content_id=catalog.titles[0].id, watch_pct=1.0))
+        assert observed.sample_count == 1
+    assert seen[-1][0] == seen[-1][1] > 20
+
+
+def test_missing_parts_are_named(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match=r"nowhere\.jsonl can't be read"):
+        compose.open_brain(resolve({"home": tmp_path, "catalog": str(tmp_path / "nowhere.jsonl")}, {}).settings)
+    with pytest.raises(PluginError, match="embedder is 'telepathy', allowed: onnx, static"):
+        compose.open_embedder(resolve({"home": tmp_path, "embedder": "telepathy"}, {}).settings)
+    with pytest.raises(ModelError, match=r"has no readable model\.json"):
+        compose.open_embedder(resolve({"home": tmp_path, "model": tmp_path}, {}).settings)
+
+
+def test_built_in_plugins_are_listed() -> None:
+    names = {(plugin.kind, plugin.name) for plugin in compose.registry().plugins() if plugin.origin == "built in"}
+    assert names == {("embedder", "onnx"), ("embedder", "static"), ("vector store", "sqlite-vec")}
+
+
+@pytest.mark.parametrize(
+    ("absent", "call", "extra"),
+    [
+        ("numpy", "compose.open_brain(resolve({}, {}).settings)", "device"),
+        ("apsw", "compose.registry()", "device"),
+        ("onnxruntime", "compose.open_embedder(resolve({}, {}).settings)", "device"),
+        ("onnx", "compose.model_tool('quantize')", "models"),
+    ],
+)
+def test_a_missing_extra_is_named_with_the_command_that_installs_it(absent: str, call: str, extra: str) -> None:
+    program = (
+        f"import sys; sys.modules[{absent!r}] = None\n"
+        "from omega import compose\nfrom omega.core.errors import MissingExtraError\n"
+        "from omega.core.settings import resolve\n"
+        f"try:\n    {call}\nexcept MissingExtraError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(MissingExtraError(absent, extra))
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_bug_and_stays_one() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"omega_model_tools\.no_such_tool"):
+        compose.model_tool("no_such_tool")
+
+
+def test_models_are_found_by_name_and_by_path(settings: Settings, tmp_path: Path) -> None:
+    at_home = resolve({"home": tmp_path}, {}).settings
+    mine = at_home.models / "mine"
+    mine.mkdir(parents=True)
+    assert compose.find_model(at_home, "minilm-int4") == MODELS / "minilm-int4"
+    assert compose.find_model(at_home, "mine") == mine
+    assert compose.find_model(at_home, tmp_path) == tmp_path
+    with pytest.raises(
+        ModelError, match=r"model is 'minilm-int3', allowed: a folder, or one of .*mine, minilm-int4, mini"
+    ):
+        compose.find_model(at_home, "minilm-int3")
+    with pytest.raises(ModelError, match=r"has no readable model\.json"):
+        compose.open_model(at_home, "mine")
+    with pytest.raises(ModelError, match="model is '~no-such-user-here/x', allowed: a folder"):
+        compose.find_model(at_home, "~no-such-user-here/x")
+
+
+def test_a_model_is_opened_by_the_embedder_of_its_kind(settings: Settings) -> None:
+    assert compose.open_model(settings, "minilm-static").NAME == "static"
+    assert compose.open_model(settings, "minilm-int4", threads=2).NAME == "onnx"
+
+
+def test_texts_are_embedded_into_a_file(settings: Settings, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    texts = [f"text {n}" for n in range(40)]
+    out = tmp_path / "sub" / "v.npy"
+    space, vectors = compose.embed_texts(settings, texts, "minilm-static", out, lambda *done: seen.append(done))
+    assert space.startswith("minilm-static-")
+    assert vectors.shape == (40, 384)
+    assert np.array_equal(np.load(out), vectors)
+    assert seen == [(32, 40), (40, 40)]
+
+
+def test_calibration_leaves_every_other_title_to_measure_with() -> None:
+    everything = [title.text for title in Catalog.read(compose.EXAMPLE_CATALOG_PATH)]
+    assert compose.calibration_texts() == everything[::2]
+
+
+def test_a_demo_keeps_stores_that_a_brain_opens_and_overwrites_none(settings: Settings, tmp_path: Path) -> None:
+    keep = tmp_path / "tvs"
+    days: list[str] = []
+    report = compose.run_demo(settings, weeks=1, keep=keep, on_day=lambda day: days.append(day.household))
+    assert len(days) == 21
+    assert sorted(folder.name for folder in keep.iterdir()) == sorted(persona.name for persona in PERSONAS)
+    for outcome in report.households:
+        tv = resolve({"home": settings.home, "store": keep / outcome.household, "embedder": "static"}, {}).settings
+        with closing(compose.open_brain(tv)) as brain:
+            assert brain.counts() == (outcome.events, outcome.patterns)
+            assert brain.status().habits == outcome.habits
+    before = {file: file.read_bytes() for file in keep.rglob("store.db")}
+    with pytest.raises(InputError, match=r"family holds a store already, allowed: a new folder"):
+        compose.run_demo(settings, weeks=1, keep=keep)
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_a_demo_that_keeps_nothing_leaves_nothing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    report = compose.run_demo(settings, weeks=1, seed=3)
+    assert report.seed == 3
+    assert not (settings.store / compose.STORE_FILE).exists()
+    assert list(tmp_path.glob("omega-demo-*")) == []

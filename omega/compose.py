@@ -17,7 +17,7 @@ import msgspec
 
 from omega.core.catalog import Catalog
 from omega.core.errors import InputError, MissingExtraError, ModelError, shown
-from omega.core.files import atomic_path
+from omega.core.files import atomic_folder, atomic_path
 from omega.core.machine import single_blas_thread
 from omega.core.model_folder import read_model_folder
 from omega.core.parsing import local_now
@@ -104,34 +104,35 @@ def run_demo(
 ) -> Report:
     """Let simulated households watch for some weeks and return what their TVs learned.
 
-    The stores go to `keep`/<household>, or vanish at the end. Raises InputError when one is there already.
+    The stores go to `keep`/<household>, or vanish at the end. Raises InputError when `keep` is there already.
     """
     demo = _extra_module("omega.fleet.demo", "device")
-    with tempfile.TemporaryDirectory(prefix="omega-demo-") as scratch:
-        folder = keep or Path(scratch)
-        if taken := next((p.name for p in demo.PERSONAS if (folder / p.name / STORE_FILE).exists()), None):
-            raise InputError(
-                f"{folder / taken} holds a store already, allowed: a new folder: name another or remove it"
-            )
+    with atomic_folder(keep) if keep else tempfile.TemporaryDirectory(prefix="omega-demo-") as folder:
 
         def opened(name: str, clock: Callable[[], datetime]) -> Brain:
-            at_home = msgspec.structs.replace(settings, store=folder / name)
+            at_home = msgspec.structs.replace(settings, store=Path(folder) / name)
             return open_brain(at_home, progress=progress, now=clock)
 
-        catalog = open_catalog(settings)
         report: Report = demo.run(
-            opened, lambda: open_embedder(settings), catalog, seed=seed, weeks=weeks, on_day=on_day
+            opened,
+            lambda: open_embedder(settings),
+            open_catalog(settings),
+            seed=seed,
+            weeks=weeks,
+            on_day=on_day,
         )
         return report
 
 
 def find_model(settings: Settings, named: str | Path) -> Path:
-    """Return the model folder of a path, or of a name: one that ships or one in the home. Raises ModelError."""
+    """Return the folder of a model's name (one that ships, else one in the home), or of a path. Raises ModelError."""
     shipped = _extra_module("omega_plugins.embedders", "device").MODELS
-    for folder in (Path(named).expanduser(), settings.models / named, shipped / named):
+    places = (shipped / named, settings.models / named, Path(named))
+    for folder in places[2:] if len(Path(named).parts) > 1 else places:
         if folder.is_dir():
             return folder
-    names = sorted(folder.name for where in (shipped, settings.models) if where.is_dir() for folder in where.iterdir())
+    homes = [where for where in (shipped, settings.models) if where.is_dir()]
+    names = sorted({f.name for where in homes for f in where.iterdir() if not f.name.startswith(".")})
     raise ModelError(f"model is {shown(str(named))}, allowed: a folder, or one of {', '.join(names)}")
 
 
@@ -151,8 +152,11 @@ def embed_texts(
 ) -> tuple[str, Floats]:
     """Return (space, vectors (n, 384) float32) of texts, and write them to `out` as .npy if it is given.
 
-    `named` is a model's name or folder, the INT4 one by default.
+    `named` is a model's name or folder, the INT4 one by default. Raises InputError for text that isn't UTF-8.
     """
+    for number, text in enumerate(texts, 1):
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise InputError(f"text {number} is {shown(text)}, allowed: UTF-8")
     embedder = open_model(settings, named or DEFAULT_MODEL)
     vectors: Floats = _extra_module("omega.device.titles", "device").embed(embedder, texts, progress)
     if out:
@@ -179,9 +183,9 @@ def bench_models(
     settings: Settings, models: Sequence[str | Path], progress: Callable[[int, int, str], None]
 ) -> list[Bench]:
     """Measure model folders, those that ship by default, against the fp32 model; it is exported if need be."""
+    folders = [find_model(settings, named) for named in models or (DEFAULT_MODEL, FALLBACK_MODEL)]
     fp32 = fp32_model(settings, progress)
     texts = [title.text for title in Catalog.read(EXAMPLE_CATALOG_PATH)]
-    folders = [find_model(settings, named) for named in models or (DEFAULT_MODEL, FALLBACK_MODEL)]
     measure = model_tool("evaluate").bench
     return [measure(folder, fp32, texts, progress=progress) for folder in folders]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -62,10 +63,13 @@ def _add_strangers() -> None:
 
 def main() -> None:
     """Run the command line. An error that Omega raised is one line and its exit code; a bug is one line and 70."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone still gets its list
     try:
         if entry_points(group="omega"):
             _add_strangers()
-        app()
+        app(prog_name="omega")
     except OmegaError as error:
         render.error(str(error))
         sys.exit(error.exit_code)

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from omega.fleet.demo import Day
     from omega_model_tools.evaluate import Bench
 
-_PIPED_WIDTH = 160
+_PIPED_WIDTH = 10_000
+"""So wide that no line is broken where no eye but a program reads it."""
 _DAY_S = 0.04
 """How long a simulated day stays on the screen, so that the eye can follow."""
 
 
 def line(text: str = "") -> None:
-    """Print one line of plain text."""
-    print(text)
+    """Print one line of plain text, at once."""
+    print(text, flush=True)
 
 
 def json(value: object) -> None:

@@ -152,7 +152,7 @@ def test_a_demo_keeps_stores_that_a_brain_opens_and_overwrites_none(settings: Se
             assert brain.counts() == (outcome.events, outcome.patterns)
             assert brain.status().habits == outcome.habits
     before = {file: file.read_bytes() for file in keep.rglob("store.db")}
-    with pytest.raises(InputError, match=r"family holds a store already, allowed: a new folder"):
+    with pytest.raises(InputError, match="is there already, allowed: a new name"):
         compose.run_demo(settings, weeks=1, keep=keep)
     assert {file: file.read_bytes() for file in before} == before
 

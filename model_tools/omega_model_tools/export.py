@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from omega.core.errors import MissingExtraError, ModelError, shown
 from omega.core.model_folder import Source, write_model_card
 from omega.core.text import MAX_TOKENS
-from omega_model_tools.folders import Progress, made_with, silent, staged
+from omega_model_tools.folders import Progress, made_with, model_folder, silent
 from omega_model_tools.graph import EMBEDDING, sentence_encoder
 from omega_model_tools.source import LICENSE, PACKAGE, check_source
 
@@ -36,7 +36,7 @@ def export_fp32(source: Path, out: Path, *, backend: Backend = "direct", progres
     """
     progress(0, 3, "checking the source weights")
     check_source(source)
-    with staged(out) as stage:
+    with model_folder(out) as stage:
         progress(1, 3, f"writing the graph ({backend})")
         model = _direct(source) if backend == "direct" else _optimum(source, stage)
         progress(2, 3, "saving the model folder")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omega import __version__
-from omega.core.errors import InputError
+from omega.core.files import atomic_folder
 from omega.core.model_folder import CARD_FILE
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
 
 Progress = Callable[[int, int, str], None]
 """Called as progress(done, total, what): `done` of `total` units of the whole task are done, `what` runs now."""
@@ -26,24 +27,9 @@ def made_with(*packages: str) -> dict[str, str]:
     return {"omega": __version__, **{package: version(package) for package in packages}}
 
 
-@contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """Give an empty folder beside `out`; rename it to `out` at the end, or delete it when the block raises.
+def model_folder(out: Path) -> AbstractContextManager[Path]:
+    """Give an empty folder that becomes the model folder `out` when the block ends well; an older one is replaced.
 
-    An older model folder, or an empty one, is replaced. Raises InputError when `out` holds anything else.
+    Raises InputError when `out` holds anything else.
     """
-    if out.exists() and not (out / CARD_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is no model folder: give another name or remove it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise InputError(f"{out.parent} can't be written ({error.strerror}): give another folder") from error
-    try:
-        yield stage
-        stage.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        stage.rename(out)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+    return atomic_folder(out, replaces=lambda folder: (folder / CARD_FILE).is_file())

@@ -1,7 +1,6 @@
 """One fresh process that runs one model folder: its memory, and how long texts of given lengths take.
 
-Run by `evaluate.bench` as `python -m omega_model_tools.probe`, JSON on standard input and output. Linux only, since
-peak memory is read from /proc.
+Run by `evaluate.bench` as `python -m omega_model_tools.probe`, JSON on standard input and output.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from omega.core.machine import peak_rss_bytes, rss_bytes
 from omega.core.model_folder import read_model_folder
 
 if TYPE_CHECKING:
@@ -28,12 +28,7 @@ SEED = 7
 
 def memory_mb() -> dict[str, float]:
     """Return this process's resident memory and its peak so far, in MB of 10**6 bytes."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    return {
-        name: round(int(fields[field].split()[0]) * 1024 / 1e6, 1)
-        for name, field in (("rss_mb", "VmRSS"), ("peak_rss_mb", "VmHWM"))
-    }
+    return {"rss_mb": round(rss_bytes() / 1e6, 1), "peak_rss_mb": round(peak_rss_bytes() / 1e6, 1)}
 
 
 def opened(folder: Path, threads: int) -> Run:

@@ -13,7 +13,7 @@ from omega.core.errors import InputError, ModelError, shown
 from omega.core.model_folder import Cosine, read_model_folder, write_model_card
 from omega.core.text import WordPiece
 from omega_model_tools.evaluate import fidelity
-from omega_model_tools.folders import Progress, made_with, silent, staged
+from omega_model_tools.folders import Progress, made_with, model_folder, silent
 from omega_model_tools.sequential import quantize_graph
 from omega_model_tools.session import embedder, open_session
 from omega_model_tools.static import fit_table, quantized_rows, save_table, training_texts
@@ -93,7 +93,7 @@ def quantize(
     words = WordPiece.from_file(fp32_folder / "vocab.txt")
     calibration = [words.encode(text, card.max_tokens) for text in calibration_texts(extra_texts)]
     heldout = [words.encode(text, card.max_tokens) for text in sentences("heldout")]
-    with staged(out) as stage:
+    with model_folder(out) as stage:
         (stage / "vocab.txt").write_bytes((fp32_folder / "vocab.txt").read_bytes())
         _MAKERS[bits](fp32_folder / "model.onnx", stage, calibration, progress)
         cosine = fidelity(embedder(fp32_folder, "onnx")(heldout), embedder(stage, recipe.kind)(heldout))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from omega.compose import EXAMPLE_CATALOG_PATH, fp32_model, open_brain, open_model
+from omega.compose import DEFAULT_MODEL, EXAMPLE_CATALOG_PATH, find_model, fp32_model, open_brain, open_model
 from omega.core.catalog import Catalog
 from omega.core.types import SLOTS, ContentType, Title, ViewingEvent
 
@@ -42,6 +42,11 @@ class Bench:
     def close(self) -> None:
         """Remove the temporary stores."""
         self._stack.close()
+
+    @cached_property
+    def model(self) -> Path:
+        """The model folder that is judged: the one that ships, or the one that the settings name."""
+        return self.settings.model or find_model(self.settings, DEFAULT_MODEL)
 
     @cached_property
     def fp32(self) -> Embedder:

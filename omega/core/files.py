@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from omega.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def read_bounded(path: Path, limit_bytes: int, error: type[InputError] = InputError) -> bytes:
@@ -42,11 +43,34 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        _put(temporary, path)
     finally:
         with suppress(FileNotFoundError):
             temporary.unlink()
+
+
+@contextmanager
+def atomic_folder(path: Path, *, replaces: Callable[[Path], bool] = lambda folder: False) -> Iterator[Path]:
+    """Give an empty folder beside `path` that takes its place when the block ends well, and vanishes otherwise.
+
+    An empty folder is replaced, and one for which `replaces` says so. Raises InputError when `path` holds anything
+    else, or can't be written.
+    """
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or replaces(path))):
+        raise InputError(f"{path} is there already, allowed: a new name: give another or remove it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as cause:
+        raise InputError(f"{path} can't be written: {cause.strerror}") from cause
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -55,3 +79,11 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _put(temporary: Path, path: Path) -> None:
+    try:
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as cause:
+        raise InputError(f"{path} can't be written: {cause.strerror}") from cause

@@ -15,6 +15,8 @@ from omega.device.brain import Brain, Observed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from omega.core.types import ViewingEvent
+
 
 class Rejected(msgspec.Struct, frozen=True):
     """An event that was left out."""
@@ -30,22 +32,22 @@ class Batch(msgspec.Struct, frozen=True):
     rejected: tuple[Rejected, ...]
 
 
-def observe_all(brain: Brain, events: Iterable[tuple[str, bytes]]) -> Batch:
-    """Observe (place, JSON) pairs in order; each is stored or rejected on its own."""
+def observe_all(brain: Brain, events: Iterable[tuple[str, bytes | InputError]]) -> Batch:
+    """Observe (place, JSON) pairs in order; each is stored or rejected on its own, as is a source with an error."""
     observed: list[Observed] = []
     rejected: list[Rejected] = []
     for place, data in events:
         try:
-            observed.append(brain.observe(parse_event(data)))
+            observed.append(brain.observe(_parsed(data)))
         except InputError as error:
             rejected.append(Rejected(place, str(error)))
     return Batch(tuple(observed), tuple(rejected))
 
 
-def read_events(sources: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def read_events(sources: Iterable[str]) -> Iterator[tuple[str, bytes | InputError]]:
     """Give (place, JSON) of sources that are JSON objects, files of JSON lines, or - for standard input.
 
-    Raises InputError when a file can't be read.
+    A file that can't be read gives its error in the place of JSON.
     """
     for number, source in enumerate(sources, 1):
         if source.lstrip().startswith("{"):
@@ -57,7 +59,13 @@ def read_events(sources: Iterable[str]) -> Iterator[tuple[str, bytes]]:
                 with Path(source).open("rb") as file:
                     yield from _lines(file, Path(source).name)
             except OSError as error:
-                raise InputError(f"{source} can't be read: {error.strerror}") from error
+                yield source, InputError(f"the file can't be read: {error.strerror}")
+
+
+def _parsed(data: bytes | InputError) -> ViewingEvent:
+    if isinstance(data, InputError):
+        raise data
+    return parse_event(data)
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:

@@ -22,7 +22,7 @@ class Sketch:
     """Upper bounds of cosines for the rows of a matrix, kept in step with them by its owner."""
 
     def __init__(self, vectors: Floats, room: int) -> None:
-        """Fit the basis to `vectors` (n, dimensions), float32 unit rows, and take them in; `room` is for rows in all."""
+        """Fit the basis to `vectors` (n, dimensions), float32 unit rows, and take them in; `room` is for all rows."""
         dimensions = vectors.shape[1]
         sample = vectors[:: max(1, len(vectors) // _SAMPLE)]
         directions = np.linalg.eigh((sample.T @ sample).astype(np.float64))[1]

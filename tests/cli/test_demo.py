@@ -91,5 +91,5 @@ def test_the_stores_that_it_kept_open(kept: Kept, omega: Omega) -> None:
 def test_a_folder_with_stores_is_refused_and_left_as_it_is(kept: Kept, omega: Omega) -> None:
     _, folder = kept
     before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.db")}
-    assert "holds a store already, allowed: a new folder" in omega("demo", "--keep", folder, code=2).complaint
+    assert "is there already, allowed: a new name" in omega("demo", "--keep", folder, code=2).complaint
     assert {file: file.stat().st_mtime_ns for file in folder.rglob("*.db")} == before

@@ -71,7 +71,7 @@ def test_an_unknown_model_names_those_there_are(omega: Omega) -> None:
 
 def test_bytes_that_are_no_utf8_are_refused_or_embedded(process: Process) -> None:
     strict = {"PYTHONIOENCODING": "utf-8:strict"}
-    assert "stdin" in process("model", "embed", *STATIC, stdin=b"caf\xe9\n", env=strict, code=2).complaint
+    assert "text 1 is" in process("model", "embed", *STATIC, stdin=b"caf\xe9\n", env=strict, code=2).complaint
 
 
 def test_an_argument_that_is_no_utf8_is_refused(omega: Omega) -> None:

@@ -20,10 +20,10 @@ SIZE = ("prove", "--only", "model-size")
 
 
 @pytest.fixture
-def own_model(home: Path) -> Path:
-    """The place where a model of this home takes precedence over the one that ships."""
-    (home / "models").mkdir()
-    return home / "models" / "minilm-int4"
+def own_model(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The place of a model that the settings name."""
+    monkeypatch.setenv("OMEGA_MODEL", str(home / "own"))
+    return home / "own"
 
 
 def test_a_claim_that_holds_has_the_documented_fields(omega: Omega) -> None:

@@ -32,7 +32,7 @@ HEAT = {
     "popularity": 0.25,
 }
 DARK = HEAT | {"id": "dark-2017", "title": 'Dark, "eins"', "kind": "series", "genres": ["sci-fi"], "popularity": 0}
-NAMES_THAT_NEED_JOINERS = ["می\u200cروم", "क्\u200dष", "Astérix\u00a0: le film"]
+NAMES_THAT_NEED_JOINERS = ["می\u200cروم", "क्\u200dष", "劇場版\u3000名探偵", "Astérix\u00a0: le film"]
 """Persian, Hindi and French as they are spelled: with a non-joiner, a joiner, a blank that doesn't break."""
 EXPECTED = [
     Title("heat-1995", "Heat", 1995, ContentType.MOVIE, ("crime", "drama"), 170, 16, 0.25),

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from omega.core.errors import OmegaError
-from omega.core.machine import rss_bytes, run_fresh, single_blas_thread
+from omega.core.machine import peak_rss_bytes, rss_bytes, run_fresh, single_blas_thread
 
 
 def test_a_process_gives_what_it_printed() -> None:
@@ -33,6 +33,13 @@ def test_memory_grows_with_what_is_held() -> None:
     held = bytearray(b"x") * 64_000_000
     assert 50_000_000 < rss_bytes() - before < 200_000_000
     del held
+    assert peak_rss_bytes() > before + 50_000_000, "the peak stays"
+    assert peak_rss_bytes() >= rss_bytes()
+
+
+def test_a_process_gets_what_is_added_to_the_environment() -> None:
+    program = "import os; print(os.environ['OMEGA_HOME'], 'PATH' in os.environ)"
+    assert run_fresh([sys.executable, "-c", program], environment={"OMEGA_HOME": "here"}) == b"here True\n"
 
 
 def test_blas_stays_on_one_thread_unless_something_else_was_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_a_refusal_stands_on_one_line_and_sends_nothing_to_the_terminal(data: st
     assert str(refused.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["می\u200cروم", "क्\u200dष", "Astérix\u00a0: le film"])
+@pytest.mark.parametrize("name", ["می\u200cروم", "क्\u200dष", "劇場版\u3000名探偵", "Astérix\u00a0: le film"])
 def test_names_of_any_script_are_taken(name: str) -> None:
     event = ViewingEvent(content_id="mine", title=name, watch_pct=1.0)
     assert check_event(event, now=NOW).title == name

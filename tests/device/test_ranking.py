@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -130,8 +131,8 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
         "popularity": "popularity",
         "resume": "continue",
     }.items():
-        moved = terms(Weights(**dict.fromkeys(Weights.__struct_fields__, 0.0) | {field: 1.0})).any(axis=0)
-        assert [name for name, did in zip(TERMS, moved.tolist(), strict=True) if did] == [term]
+        moved = terms(msgspec.structs.replace(nothing, **{field: 1.0}))
+        assert [name for column, name in enumerate(TERMS) if moved[:, column].any()] == [term]
 
 
 def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) -> None:
@@ -157,6 +158,21 @@ def test_a_mood_fits_with_mean_0_and_variance_1(three: TitleArrays) -> None:
     fit = ranking.mood_fit(three, music)
     assert np.allclose([fit.mean(), fit.std()], [0, 1], atol=1e-5)
     assert int(np.argmax(fit)) == 2
+
+
+def test_half_of_a_moods_fit_is_the_title_and_half_its_genre(three: TitleArrays) -> None:
+    """Two war titles share their genre's half; what is left between them is their own texts'."""
+    mood = random_units(1, 384)[0]
+
+    def standard(values: Floats) -> Floats:
+        return np.asarray((values - values.mean()) / values.std(), np.float32)
+
+    own = standard(three.centered @ mood)
+    war, music = (float(three.genre_vectors[three.genre_names.index(name)] @ mood) for name in ("war", "music"))
+    by_genre = standard(np.array([war, war, music], np.float32))
+    fit = ranking.mood_fit(three, mood)
+    assert np.allclose(fit, standard(own + by_genre), atol=1e-4)
+    assert not np.allclose(fit, own, atol=0.1)
 
 
 def test_pairs_that_are_opposed_are_not_rewarded() -> None:

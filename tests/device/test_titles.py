@@ -54,7 +54,7 @@ def test_a_pattern_leans_towards_its_context() -> None:
 
 def test_unit_keeps_zero() -> None:
     rows = unit(np.array([[3, 4], [0, 0]], np.float32))
-    assert np.allclose(rows, [[0.6, 0.8], [0, 0]])
+    assert np.allclose(rows, np.array([[0.6, 0.8], [0, 0]]))
     assert rows.dtype == np.float32
 
 

@@ -24,7 +24,7 @@ def recommend(
     """Recommend titles for a context, each with its reasons; the weights of the reasons sum to the score."""
     from omega.core.parsing import parse_context
 
-    wish = parse_context(context) if context else None
+    wish = parse_context(context) if context is not None else None
     with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         titles = brain.recommend(wish, k)
     if json:

@@ -24,7 +24,7 @@ def why(
     """Say why a title is recommended, or isn't: its place, every term of its score, and what was watched of it."""
     from omega.core.parsing import parse_context
 
-    wish = parse_context(context) if context else None
+    wish = parse_context(context) if context is not None else None
     with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         found = brain.why(content_id, wish)
     if json:

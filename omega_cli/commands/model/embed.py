@@ -26,7 +26,8 @@ def embed(
     """Embed texts: a JSON line {text, space, embedding} for each, or one .npy file."""
     from omega.compose import embed_texts
 
-    given = texts or [line.rstrip("\n") for line in sys.stdin]
+    # What isn't UTF-8 is kept as surrogates, so that embed_texts can name it.
+    given = texts or [line.decode(errors="surrogateescape") for line in sys.stdin.buffer.read().splitlines()]
     with render.progress("embedding") as progress:
         space, vectors = embed_texts(options.settings(), given, model, out, progress)
     if out:

@@ -66,6 +66,8 @@ def test_the_model_that_ships_is_the_default(settings: Settings, tmp_path: Path)
 def test_missing_parts_are_named(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match=r"nowhere\.jsonl can't be read"):
         compose.open_brain(resolve({"home": tmp_path, "catalog": str(tmp_path / "nowhere.jsonl")}, {}).settings)
+    with pytest.raises(CatalogError, match="no-such-user-here/c can't be read"):
+        compose.open_catalog(resolve({"home": tmp_path, "catalog": "~no-such-user-here/c"}, {}).settings)
     with pytest.raises(PluginError, match="embedder is 'telepathy', allowed: onnx, static"):
         compose.open_embedder(resolve({"home": tmp_path, "embedder": "telepathy"}, {}).settings)
     with pytest.raises(ModelError, match=r"has no readable model\.json"):

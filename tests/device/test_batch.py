@@ -7,9 +7,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import pytest
-
-from omega.core.errors import InputError
 from omega.core.parsing import MAX_JSON_BYTES
 from omega.core.testing.fakes import MemoryDeviceStore
 from omega.device.batch import observe_all, read_events
@@ -39,7 +36,7 @@ def test_bad_lines_are_named_and_good_ones_kept(open_brain: OpenBrain, tmp_path:
 def test_a_line_at_the_limit_is_read_whole(tmp_path: Path) -> None:
     whole = GOOD.ljust(MAX_JSON_BYTES)
     (tmp_path / "f").write_bytes(whole + b"\r\n" + whole + b"\n" + whole + b" \n" + whole)
-    events = [data for _, data in read_events([str(tmp_path / "f")])]
+    events = [data for _, data in read_events([str(tmp_path / "f")]) if isinstance(data, bytes)]
     assert [len(data) for data in events] == [MAX_JSON_BYTES, MAX_JSON_BYTES, MAX_JSON_BYTES + 1, MAX_JSON_BYTES]
     assert events[0] == whole
 
@@ -57,7 +54,11 @@ def test_a_dash_is_standard_input() -> None:
     assert ast.literal_eval(done.stdout.decode()) == [("stdin line 2", GOOD)]
 
 
-def test_a_file_that_cant_be_read_is_named(tmp_path: Path) -> None:
-    for source, reason in ((tmp_path / "nowhere", "No such file"), (tmp_path, "Is a directory")):
-        with pytest.raises(InputError, match=f"{source.name} can't be read: {reason}"):
-            list(read_events([str(source)]))
+def test_a_file_that_cant_be_read_is_named_and_the_others_are_kept(open_brain: OpenBrain, tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(GOOD)
+    sources = [str(tmp_path / "nowhere"), str(tmp_path), str(tmp_path / "good")]
+    batch = observe_all(open_brain(), read_events(sources))
+    assert len(batch.observed) == 1
+    assert [rejected.place for rejected in batch.rejected] == sources[:2]
+    assert "can't be read: No such file" in batch.rejected[0].reason
+    assert "can't be read: Is a directory" in batch.rejected[1].reason

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from omega.claims.claim import Result
 from omega.core import hooks
 from omega_cli import docs
 
@@ -76,15 +77,7 @@ def test_the_readmes_device_commands_run(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_figures_stand_between_their_marks() -> None:
-    result = {
-        "name": "n",
-        "what": "w",
-        "measured": 1.23456,
-        "target": 2.0,
-        "unit": "ms",
-        "bound": "at most",
-        "oracle": "o",
-    }
+    result = Result("n", "w", 1.23456, 2.0, "ms", held=True, oracle="o", seconds=0.1, details={})
     page = docs.with_figures("a\n<!-- figures -->\nold\n<!-- /figures -->\nb", docs.figures([result]))
     assert page.startswith("a\n<!-- figures -->\n| claim |")
     assert "| n | w | 1.235 ms | at most 2 ms | o |\n<!-- /figures -->\nb" in page

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from typing import TYPE_CHECKING
+
 from omega.claims import cli, device, model
-from omega.claims.claim import Claims
+from omega.claims.bench import Bench
+from omega.claims.claim import Claims, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from omega.claims.claim import Result
+    from omega.core.settings import Settings
 
 claims = Claims()
 for area in (model, device, cli):
     claims.all.update(area.claims.all)
+
+
+def prove(
+    settings: Settings,
+    only: Iterable[str] = (),
+    *,
+    slow: bool = False,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Iterator[Result]:
+    """Run the claims of these names, or all quick ones (and the slow ones). Raises InputError for an unknown name."""
+    chosen = claims.chosen(only, slow=slow)
+    with closing(Bench(settings, progress)) as bench:
+        yield from run(chosen, bench)

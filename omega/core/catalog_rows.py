@@ -11,6 +11,7 @@ import msgspec
 
 from omega.core.errors import CatalogError, shown
 from omega.core.files import read_bounded
+from omega.core.text import is_plain
 from omega.core.types import ContentType, Title
 
 if TYPE_CHECKING:
@@ -101,15 +102,16 @@ def _checked(fields: Mapping[str, Any] | CatalogError, places: Mapping[str, str]
         raise CatalogError(f"id is {shown(fields['id'])}, allowed: 1..128 of a-z 0-9 . _ -")
     if fields["id"] in places:
         raise CatalogError(f"id {fields['id']} stands at {places[fields['id']]} already: ids are unique")
-    name = str(fields["title"])
-    if not (name.strip() and len(name) <= 200 and name.isprintable()):
+    name = fields["title"]
+    if not (isinstance(name, str) and name.strip() and len(name) <= 200 and is_plain(name)):
         raise CatalogError(f"title is {shown(name)}, allowed: 1..200 printable characters")
     numbers = {column: _number(column, fields[column]) for column in _RANGES}
     if fields["kind"] not in tuple(ContentType):
         raise CatalogError(f"kind is {shown(fields['kind'])}, allowed: {', '.join(ContentType)}")
     genres = tuple(fields["genres"]) if isinstance(fields["genres"], (list, tuple)) else ()
-    if not 1 <= len(genres) <= 8 or not all(isinstance(g, str) and _GENRE.fullmatch(g) for g in genres):
-        raise CatalogError(f"genres is {shown(fields['genres'])}, allowed: 1..8 lower-case names")
+    named = all(isinstance(g, str) and _GENRE.fullmatch(g) for g in genres)
+    if not (1 <= len(genres) <= 8 and named and len(set(genres)) == len(genres)):
+        raise CatalogError(f"genres is {shown(fields['genres'])}, allowed: 1..8 lower-case names, each once")
     return Title(
         str(fields["id"]), name, kind=ContentType(fields["kind"]), genres=genres, popularity=_share(fields), **numbers
     )

@@ -62,6 +62,11 @@ class MissingExtraError(PluginError):
         super().__init__(f"{module} is not installed, it comes with an extra: pip install 'exogenesis-omega[{extra}]'")
 
 
+def on_one_line(text: str) -> str:
+    """Return `text` as it may stand in a message: white space as single blanks, what doesn't print as `?`."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
+
+
 def shown(value: object, limit: int = 60) -> str:
     """Return `value` as it may stand in a message: its repr, on one line and cut at `limit` characters."""
     text = repr(value[:limit] if isinstance(value, (str, bytes, list, tuple)) else value)

@@ -21,8 +21,8 @@ def read_bounded(path: Path, limit_bytes: int, error: type[InputError] = InputEr
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             raw = file.read() if size_bytes <= limit_bytes else b""
-    except OSError as cause:
-        raise error(f"{path} can't be read: {cause.strerror}") from cause
+    except (OSError, ValueError) as cause:  # a ValueError for a name with a NUL in it
+        raise error(f"{path} can't be read: {getattr(cause, 'strerror', cause)}") from cause
     if size_bytes > limit_bytes:
         raise error(f"{path} is {size_bytes:,} B, allowed: {limit_bytes:,} B")
     return raw
@@ -63,13 +63,15 @@ def atomic_folder(path: Path, *, replaces: Callable[[Path], bool] = lambda folde
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as cause:
         raise InputError(f"{path} can't be written: {cause.strerror}") from cause
+    older = temporary.with_suffix(".older")
     try:
         yield temporary
         temporary.chmod(0o755)
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(older)
         temporary.rename(path)
     finally:
+        shutil.rmtree(older, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 

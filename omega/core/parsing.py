@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from omega.core.errors import InputError, shown
+from omega.core.errors import InputError, on_one_line, shown
+from omega.core.text import is_plain
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent, slot_at, slot_of, time_and_day
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
     from enum import StrEnum
 
 T = TypeVar("T")
@@ -89,9 +89,30 @@ def completed(context: ViewContext, now: datetime) -> tuple[int, ViewContext]:
     return slot_of(time, day), msgspec.structs.replace(context, time=time, day=day)
 
 
+class MachineZone(tzinfo):
+    """The machine's own time zone with its own rules: each moment has the offset of its day, summer or winter."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta | None:
+        """Return the offset at a local time."""
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
+
+    def dst(self, moment: datetime | None) -> timedelta | None:
+        """Return None: how much of the offset is summer time isn't known."""
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        """Return the zone's short name at a local time."""
+        return None if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
+
+    def fromutc(self, moment: datetime) -> datetime:
+        """Return the local time of a moment in UTC."""
+        local = moment.replace(tzinfo=UTC).astimezone()
+        first = local.replace(tzinfo=None)
+        return first.replace(tzinfo=self, fold=first.astimezone().utcoffset() != local.utcoffset())
+
+
 def local_now(zone: tzinfo | None = None) -> datetime:
     """Return the time by the household's clock, aware; `zone` None is the machine's own."""
-    return datetime.now(UTC).astimezone(zone)
+    return datetime.now(zone or MachineZone())
 
 
 def _check_number(name: str, value: float | None) -> None:
@@ -101,7 +122,7 @@ def _check_number(name: str, value: float | None) -> None:
 
 
 def _check_text(name: str, value: str | None) -> None:
-    if value is not None and not (0 < len(value.strip()) <= len(value) <= _TEXTS[name] and value.isprintable()):
+    if value is not None and not (0 < len(value.strip()) <= len(value) <= _TEXTS[name] and is_plain(value)):
         raise _refused(name, value)
 
 
@@ -124,9 +145,9 @@ def _explained(raw: bytes, kind: type, what: str, message: str) -> InputError:
     if number := re.search(rb'"(\w+)"\s*:\s*(-?(?:NaN|Infinity))\b', raw):
         field, found = number[1].decode(), number[2].decode()
         return InputError(f"{field} is {found}, allowed: {_ALLOWED.get(field, 'a finite number')}")
-    if path := re.search(r"\$\.(\w+)", message):
+    if path := re.search(r" - at `\$\.(\w+)[^`]*`$", message):
         found = re.search(rb'"%b"\s*:\s*([^,}\]]{0,60})' % path[1].encode(), raw)
-        value = found[1].decode(errors="replace").strip() if found else "?"
+        value = on_one_line(found[1].decode(errors="replace")) if found else "?"
         return InputError(f"{path[1]} is {value}, allowed: {_ALLOWED[path[1]]}")
     names = ", ".join(field.name for field in msgspec.structs.fields(kind))
     if unknown := re.search(r"unknown field `(.*)`", message):

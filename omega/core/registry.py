@@ -9,7 +9,7 @@ import msgspec
 import pluggy
 
 from omega.core import hooks
-from omega.core.errors import PluginError
+from omega.core.errors import PluginError, on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,7 +107,7 @@ class Registry:
             raise
 
     def _failed(self, origin: str, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
+        reason = on_one_line(f"{type(error).__name__}: {error}")
         if self._strict:
             raise PluginError(f"plugin {origin} failed to load ({reason}): fix or uninstall it") from error
         self.broken[origin] = reason

@@ -76,9 +76,12 @@ def resolve(flags: Mapping[str, object] | None = None, environment: Mapping[str,
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     home = Path(str(given.get("home") or environment.get("OMEGA_HOME") or user_data_path("omega", appauthor=False)))
     file = Path(environment.get(FILE_VARIABLE) or home / FILE_NAME)
+    contents = _read_file(file, required=bool(environment.get(FILE_VARIABLE)))
+    if not (given.get("home") or environment.get("OMEGA_HOME")):
+        home = Path(str(contents.get("home", home)))
     layers: list[tuple[str, Mapping[str, object]]] = [
         ("default", {"home": home, "store": home / "tv"}),
-        (str(file), _read_file(file, required=bool(environment.get(FILE_VARIABLE)))),
+        (str(file), contents),
     ]
     layers += [(f"environment {v}", {n: environment[v]}) for n in NAMES if environment.get(v := f"OMEGA_{n.upper()}")]
     layers += [(f"flag --{name.replace('_', '-')}", {name: value}) for name, value in given.items()]
@@ -108,11 +111,17 @@ def _checked(name: str, value: object, origin: str) -> object:
         raise SettingsError(f"setting {shown(name)} in {origin}, allowed: {', '.join(NAMES)}{hint}")
     if name == "threads":
         text = str(value)
-        if not (text.isdecimal() and 1 <= int(text[:3]) <= 64):
+        if not (text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 64):
             raise SettingsError(f"threads is {shown(value)} ({origin}), allowed: 1..64")
         return int(text)
     if not isinstance(value, (str, Path)):
         raise SettingsError(f"{name} is {shown(value)} ({origin}), allowed: text")
     if name == "time_zone" and value and value not in zoneinfo.available_timezones():
         raise SettingsError(f"time_zone is {shown(value)} ({origin}), allowed: an IANA name like Europe/Berlin")
-    return Path(value).expanduser() if name in ("home", "store", "model") else str(value)
+    if name not in ("home", "store", "model"):
+        return str(value)
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        found = f"{name} is {shown(str(value))} ({origin})"
+        raise SettingsError(f"{found}, allowed: a path: there is no such user") from error

@@ -39,6 +39,11 @@ def genre_text(genre: str) -> str:
     return f"{genre} movie"
 
 
+def is_plain(text: str) -> bool:
+    """Say whether `text` holds no control characters; the blanks and joiners that some scripts need are none."""
+    return all(c.isprintable() or c in "\u200c\u200d" or unicodedata.category(c) == "Zs" for c in text)
+
+
 class WordPiece:
     """The uncased WordPiece tokenizer of BERT (Devlin et al., 2019), from a vocabulary and nothing else.
 

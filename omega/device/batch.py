@@ -76,5 +76,5 @@ def _lines(file: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
         rest = line
         while rest and not rest.endswith(b"\n"):
             rest = file.readline(MAX_JSON_BYTES)
-        if line.strip():
+        if line.strip() or len(line) > MAX_JSON_BYTES:
             yield f"{name} line {number}", line.rstrip(b"\r\n")

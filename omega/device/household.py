@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omega.core.types import pattern_id
+from omega.core.types import SLOTS, ContentType, Title, pattern_id
 from omega.device.history import is_finished, is_waiting
 from omega.device.taste import REPLAYED_EVENTS, Taste
 from omega.device.titles import KINDS, pattern_vector, title_vector, unit
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from omega.core.catalog import Catalog
     from omega.core.ports import DeviceStore, Embedder, Floats, PatternRecord, WatchRecord
-    from omega.core.types import Title
     from omega.device.titles import TitleArrays
 
 
@@ -42,12 +41,12 @@ class Household:
             self._reembed()
         for watch in store.last_watches().values():
             self._remember(watch)
-        for watch in store.events(REPLAYED_EVENTS):
-            self._learn(watch)
+        self._replay(store.events())
 
     def title(self, content_id: str) -> Title:
         """Return a title that was watched: the catalog's, or the TV's own."""
-        return self.catalog.get(content_id) or self.local[content_id]
+        known = self.catalog.get(content_id) or self.local.get(content_id)
+        return known or Title(content_id, content_id, 0, ContentType.MOVIE, (), minutes=0, age=0)
 
     def vector(self, title: Title) -> Floats:
         """Return the vector (384,) of any title; one that no catalog has is embedded."""
@@ -68,6 +67,7 @@ class Household:
             self.local[title.id] = title
         self._remember(watch)
         self._learn(watch)
+        self._learn_in_context(watch)
 
     def _centered(self, content_id: str, slot: int) -> Floats:
         ordinal = self.catalog.ordinals.get(content_id)
@@ -77,11 +77,23 @@ class Household:
         pattern = self._store.vectors([pattern_id(content_id, slot)])[0]
         return unit(title_vector(pattern, self.titles.contexts[slot]) - self.titles.mean)
 
+    def _replay(self, events: Sequence[WatchRecord]) -> None:
+        """Rebuild the taste from the newest events in all, and from the newest of each context."""
+        for watch in events[-REPLAYED_EVENTS:]:
+            self._learn(watch)
+        for slot in range(SLOTS):
+            here = [watch for watch in events if watch.slot == slot]
+            for watch in here[-REPLAYED_EVENTS:]:
+                self._learn_in_context(watch)
+
     def _learn(self, watch: WatchRecord) -> None:
+        genres = self.titles.genre_weights(self.title(watch.content_id))
+        self.taste.add(watch.watched_milli, self._centered(watch.content_id, watch.slot), genres)
+
+    def _learn_in_context(self, watch: WatchRecord) -> None:
         title = self.title(watch.content_id)
-        centered = self._centered(watch.content_id, watch.slot)
         genres = self.titles.genre_weights(title)
-        self.taste.add(watch.slot, watch.watched_milli, centered, genres, KINDS.index(title.kind))
+        self.taste.add_in(watch.slot, watch.watched_milli, genres, KINDS.index(title.kind))
 
     def _remember(self, watch: WatchRecord) -> None:
         self.last[watch.content_id] = watch

@@ -1,7 +1,7 @@
 """What the household's history adds up to: a taste vector, genre and kind counts, the same for each context.
 
-Everything decays with the number of events since, not with time, so that a holiday forgets nothing. Half-lives in
-events come from a replay of real viewers (docs/quality.md will carry the table once the replay ships).
+Everything decays with the number of events since, those of a context with that context's own, and not with time, so
+that a holiday forgets nothing. Half-lives were found by replaying real viewers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VECTOR_HALF_LIFE_EVENTS = 15.0
 COUNT_HALF_LIFE_EVENTS = 40.0
 REPLAYED_EVENTS = 400
-"""How many past events rebuild the state when a brain opens; what is older weighs less than 1/1000."""
+"""How many past events, in all and of each context, rebuild the state; what is older weighs less than 1/1000."""
 PRIOR_EVENTS = 5.0
 """How many average events a count is mixed with before it is believed."""
 _LEAST_SHARE = 1e-6
@@ -72,14 +72,17 @@ class Taste:
         self.slot_genres = np.zeros((SLOTS, self.genre_count), np.float32)
         self.slot_kinds = np.zeros((SLOTS, 3), np.float32)
 
-    def add(self, slot: int, watched_milli: int, centered: Floats, genres: Floats, kind: int) -> None:
-        """Add one event: its title's centered vector (384,), genre weights (g,) and kind."""
+    def add(self, watched_milli: int, centered: Floats, genres: Floats) -> None:
+        """Add one event to what holds in every context: its title's centered vector (384,) and genre weights (g,)."""
         like = liking(watched_milli)
-        gain = max(like, 0.0)
+        gain, decay = max(like, 0.0), _decay(COUNT_HALF_LIFE_EVENTS)
         self.vector = self.vector * _decay(VECTOR_HALF_LIFE_EVENTS) + like * centered
-        decay = _decay(COUNT_HALF_LIFE_EVENTS)
         self.liked = self.liked * decay + gain
         self.genres = self.genres * decay + gain * genres
+
+    def add_in(self, slot: int, watched_milli: int, genres: Floats, kind: int) -> None:
+        """Add one event to its context: its title's genre weights (g,) and kind."""
+        gain, decay = max(liking(watched_milli), 0.0), _decay(COUNT_HALF_LIFE_EVENTS)
         self.slot_liked[slot] = self.slot_liked[slot] * decay + gain
         self.slot_genres[slot] = self.slot_genres[slot] * decay + gain * genres
         self.slot_kinds[slot] *= decay

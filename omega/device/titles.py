@@ -149,7 +149,7 @@ def _load(file: Path, shape: tuple[int, int]) -> Floats | None:
     """Map the file, or return None when it is missing, damaged or of another shape."""
     try:
         rows: Floats = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
     return rows if rows.shape == shape and rows.dtype == np.float32 else None
 

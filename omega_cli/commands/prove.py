@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,14 +23,11 @@ def prove(
     from omega.core.machine import single_blas_thread
 
     single_blas_thread()
-    from omega.claims.bench import Bench
-    from omega.claims.claim import run
-    from omega.claims.every import claims
+    from omega.claims import every
 
-    chosen = claims.chosen(only or [], slow=everything)
     results = []
-    with render.steps() as step, closing(Bench(options.settings(), step)) as bench:
-        for result in run(chosen, bench):
+    with render.steps() as step:
+        for result in every.prove(options.settings(), only or (), slow=everything, progress=step):
             results.append(result)
             if not json:
                 _show(result)

@@ -108,7 +108,8 @@ class Matrix:
                 scores = self._vectors[: len(self)] @ query
                 near = _best(scores if places is None else scores[places], k)
                 places = near if places is None else places[near]
-        return self._ranked(slice(len(self)) if places is None else places, query, k)
+        found = slice(len(self)) if places is None else places
+        return ranked(self._ids[found], self._vectors[found], query, k)
 
     def _possible(self, highest: Floats, places: NDArray[np.intp] | None, query: Floats, k: int) -> NDArray[np.intp]:
         """Return the rows among `places` whose bound reaches what the k rows with the highest bounds have for sure."""
@@ -118,14 +119,6 @@ class Matrix:
         sure = (self._vectors[first if places is None else places[first]] @ query).min()
         possible = np.flatnonzero(highest >= sure - ROUNDING)
         return possible if places is None else places[possible]
-
-    def _ranked(self, places: NDArray[np.intp] | slice, query: Floats, k: int) -> list[Hit]:
-        """Order few candidates by similarity in float64: a row's float32 product depends on where the row lies."""
-        ids = self._ids[places]
-        rows = self._vectors[places].astype(np.float64)
-        similarities = np.clip((rows * query).sum(axis=1), -1.0, 1.0)
-        order = np.lexsort((ids, -similarities))[:k]
-        return list(map(Hit, ids[order].tolist(), similarities[order].tolist()))
 
     def _mask(self, bounds: Sequence[tuple[str, int, int]]) -> NDArray[np.bool_]:
         mask = np.ones(len(self), np.bool_)
@@ -155,6 +148,16 @@ class Matrix:
         moved = np.empty(shape, rows.dtype)
         moved[: len(self)] = rows[: len(self)]
         return moved
+
+
+def ranked(ids: Integers, rows: Floats, query: Floats, k: int) -> list[Hit]:
+    """Return the `k` best of few candidates (n,) and (n, dimensions) by similarity in float64, ties by id.
+
+    A row's float32 product depends on where the row lies.
+    """
+    similarities = np.clip((rows.astype(np.float64) * query).sum(axis=1), -1.0, 1.0)
+    order = np.lexsort((ids, -similarities))[:k]
+    return list(map(Hit, ids[order].tolist(), similarities[order].tolist()))
 
 
 def _best(scores: Floats, k: int) -> NDArray[np.intp]:

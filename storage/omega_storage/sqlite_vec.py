@@ -6,13 +6,15 @@ the matrix are saved; the tests hold the two against each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from omega.core.errors import InputError, StoreError
 from omega.core.hooks import hookimpl
-from omega.core.ports import Hit, VectorStore
+from omega.core.ports import VectorStore
 from omega_storage.connection import apsw, connect, store_errors, transaction
-from omega_storage.matrix import Matrix
+from omega_storage.matrix import Matrix, ranked
 from omega_storage.vec0 import floats, read_matrix, statements
 from omega_storage.vectors import (
     checked_integer,
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Self
 
-    from omega.core.ports import Floats, VectorRow, Where
+    from omega.core.ports import Floats, Hit, VectorRow, Where
 
 MAX_VEC0_K = 4096
 """vec0 refuses a larger k; its rows are sorted instead."""
+_SPARE = 16
+"""How many more rows than asked for vec0 is to find."""
 _STALE = -1
 
 
@@ -122,7 +126,7 @@ class SqliteVecStore(VectorStore):
     def search(self, query: Floats, k: int, where: Where | None = None) -> list[Hit]:
         """Return the `k` nearest rows among those that satisfy `where`, best first, ties by id.
 
-        Without the matrix, which rows of a tie at place k are left out is vec0's choice.
+        Without the matrix, which rows of more than 16 that tie at place k are left out is vec0's choice.
         """
         unit = unit_vector(query, self.dimensions, "query")
         bounds = filter_bounds(where, self.attributes)
@@ -231,11 +235,14 @@ class SqliteVecStore(VectorStore):
         return InputError(f"id is {row_id}, allowed: one of the {self.count()} rows kept: upsert it first")
 
     def _scan(self, query: Floats, k: int, bounds: Sequence[tuple[str, int, int]]) -> list[Hit]:
-        sql, values = self._filtered("nearest" if k <= MAX_VEC0_K else "nearest_of_many", bounds)
+        """Let vec0 find some more than `k`, since it rounds distances and can't order ties, and rank them as ever."""
+        few, wanted = k + _SPARE <= MAX_VEC0_K, k + _SPARE
+        sql, values = self._filtered("nearest" if few else "nearest_of_many", bounds)
         raw = query.tobytes()
-        found = self._connection.execute(sql, (raw, k, *values) if k <= MAX_VEC0_K else (raw, *values, k))
-        ordered = sorted((distance, row_id) for row_id, distance in found)
-        return [Hit(row_id, 1 - distance * distance / 2) for distance, row_id in ordered]
+        asked = (raw, wanted, *values) if few else (*values, raw, wanted)
+        found: list[Any] = self._connection.execute(sql, asked).fetchall()
+        ids = np.array([row_id for row_id, _ in found], np.int64)
+        return ranked(ids, floats(b"".join(vector for _, vector in found), self.dimensions), query, k)
 
     def _filtered(self, name: str, bounds: Sequence[tuple[str, int, int]]) -> tuple[str, tuple[int, ...]]:
         condition = "".join(f' AND "{attribute}" BETWEEN ? AND ?' for attribute, _, _ in bounds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omega.core.errors import CatalogError, InputError
-from omega.core.files import atomic_path, read_bounded, write_atomically
+from omega.core.files import atomic_folder, atomic_path, read_bounded, write_atomically
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,3 +66,39 @@ def test_a_folder_that_cant_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InputError, match="can't be written"):
         write_atomically(tmp_path / "file" / "below", b"x")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="folder can't be written: Is a directory"):
+        write_atomically(tmp_path / "folder", b"x")
+    with pytest.raises(InputError, match="can't be written"), atomic_folder(tmp_path / "file" / "below"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def filled(folder: Path, text: str) -> None:
+    with atomic_folder(folder, replaces=lambda old: (old / "mine").exists()) as temporary:
+        (temporary / "mine").write_text(text)
+        if text == "interrupted":
+            raise KeyboardInterrupt
+
+
+def test_a_folder_appears_whole_and_takes_the_place_of_its_like(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    filled(folder, "old")
+    filled(folder, "new")
+    with pytest.raises(KeyboardInterrupt):
+        filled(folder, "interrupted")
+    assert (folder / "mine").read_text() == "new"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_an_empty_folder_is_filled_but_a_strangers_kept(tmp_path: Path) -> None:
+    filled(tmp_path / "none", "x")
+    (tmp_path / "empty").mkdir()
+    filled(tmp_path / "empty", "x")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "yours").write_text("x")
+    for taken in (tmp_path / "full", tmp_path / "full" / "yours"):
+        with pytest.raises(InputError, match="is there already, allowed: a new name"):
+            filled(taken, "x")
+    assert (tmp_path / "full" / "yours").read_text() == "x"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from omega.core.errors import InputError
 from omega.core.parsing import (
     MAX_JSON_BYTES,
+    MachineZone,
     check_context,
     check_event,
     completed,
@@ -211,3 +213,21 @@ def test_the_clock_keeps_the_households_zone() -> None:
     assert local_now(east).utcoffset() == timedelta(hours=9)
     assert abs(local_now(None) - datetime.now(UTC)) < timedelta(minutes=1)
     assert local_now(None).tzinfo is not None
+
+
+def test_the_machines_zone_knows_summer_and_winter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        zone = MachineZone()
+        hours = [(6, 30, 20), (12, 30, 20), (10, 25, 0), (10, 25, 1)]
+        moments = [datetime(2026, month, day, hour, tzinfo=UTC) for month, day, hour in hours]
+        local = [moment.astimezone(zone) for moment in moments]
+        assert [moment.hour for moment in local] == [22, 21, 2, 2]
+        assert [moment.fold for moment in local] == [0, 0, 0, 1]
+        assert [moment.timestamp() for moment in local] == [moment.timestamp() for moment in moments]
+        assert local[0].tzname() == "CEST"
+        assert local_now().utcoffset() in (timedelta(hours=1), timedelta(hours=2))
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -107,7 +107,8 @@ def three() -> TitleArrays:
 def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
     taste = Taste(2, 384)
     for slot in (0, 0, 1):  # a war movie in context 0, a music series in context 1
-        taste.add(slot, 1000, three.centered[slot * 2], three.genres[slot * 2], slot)
+        taste.add(1000, three.centered[slot * 2], three.genres[slot * 2])
+        taste.add_in(slot, 1000, three.genres[slot * 2], slot)
     mood = three.genre_vectors[1]
     evidence = Evidence(np.array([0.5], np.float32), np.array([1], np.float32), three.centered[:1])
     resume = np.array([0, 1, 0], np.float32)
@@ -137,7 +138,8 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
 
 def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) -> None:
     taste = Taste(2, 384)
-    taste.add(0, 1000, three.centered[2], three.genres[2], 1)
+    taste.add(1000, three.centered[2], three.genres[2])
+    taste.add_in(0, 1000, three.genres[2], 1)
     evidence = Evidence(np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 384), np.float32))
     found = ranking.score(
         three,

@@ -24,7 +24,8 @@ def watched(*events: tuple[int, int, int]) -> Taste:
     """Return the taste of (slot, milli, genre) events; genre 0 points east and is a movie, genre 1 north, a series."""
     taste = Taste(genre_count=2, dimensions=2)
     for slot, milli, genre in events:
-        taste.add(slot, milli, (EAST, NORTH)[genre], np.eye(2, dtype=np.float32)[genre], genre)
+        taste.add(milli, (EAST, NORTH)[genre], np.eye(2, dtype=np.float32)[genre])
+        taste.add_in(slot, milli, np.eye(2, dtype=np.float32)[genre], genre)
     return taste
 
 

@@ -88,7 +88,10 @@ def test_three_liked_events_make_a_habit(arrays: TitleArrays) -> None:
     horror = weights(arrays, "horror")
     for kind in (0, 0, 1):
         assert words.habits(arrays, taste) == []
-        taste.add(7, 1000, arrays.centered[0], horror, kind)
-        taste.add(3, 500, arrays.centered[0], horror, kind)
-    taste.add(7, 1000, arrays.centered[0], horror, 2)
+        taste.add(1000, arrays.centered[0], horror)
+        taste.add_in(7, 1000, horror, kind)
+        taste.add(500, arrays.centered[0], horror)
+        taste.add_in(3, 500, horror, kind)
+    taste.add(1000, arrays.centered[0], horror)
+    taste.add_in(7, 1000, horror, 2)
     assert words.habits(arrays, taste) == ["weekend nights: horror, of every kind"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from omega.core.errors import MissingExtraError, ModelError
+from omega.core.errors import MissingExtraError, ModelError, OmegaError
 from omega.core.hooks import hookimpl
 from omega.core.model_folder import ModelCard, read_model_folder
 from omega.core.ports import Embedder
@@ -38,7 +38,7 @@ class OnnxEmbedder(Embedder):
         self.dimensions = card.dimensions
         self._max_tokens = card.max_tokens
         self._tokenizer = tokenizer
-        self._session = session
+        self._session: InferenceSession | None = session
 
     @classmethod
     def open(cls, model: Path | None = None, *, threads: int = 1) -> Self:
@@ -62,12 +62,14 @@ class OnnxEmbedder(Embedder):
         return vectors
 
     def close(self) -> None:
-        """Give back the session's 60 MB."""
-        del self._session
+        """Give back the session's 60 MB; closing again does nothing."""
+        self._session = None
 
     def _run(self, ids: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Floats:
         """Return (batch, dimensions) of (batch, tokens) ids without padding."""
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        if self._session is None:
+            raise OmegaError(f"embedder {self.NAME} is closed: open it again")
         vectors: Floats = self._session.run(["embedding"], feed)[0]
         return vectors
 

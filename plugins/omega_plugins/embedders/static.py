@@ -49,8 +49,11 @@ class StaticEmbedder(Embedder):
         if card.kind != "static":
             raise ModelError(f"{folder} is of kind {card.kind}, allowed: static: use --embedder {card.kind}")
         tokenizer = WordPiece.from_file(folder / "vocab.txt")
-        table = np.load(folder / "table.npy", mmap_mode="r", allow_pickle=False)
-        scales = np.load(folder / "scales.npy", allow_pickle=False)
+        try:
+            table = np.load(folder / "table.npy", mmap_mode="r", allow_pickle=False)
+            scales = np.load(folder / "scales.npy", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ModelError(f"{folder} can't be loaded ({error}): quantize it again") from error
         if table.shape != (len(tokenizer), card.dimensions) or scales.shape != (len(tokenizer),):
             raise ModelError(
                 f"{folder} has a table {table.shape}, allowed: ({len(tokenizer)}, {card.dimensions}): quantize it again"

@@ -42,11 +42,11 @@ SELECT vector FROM "{table}" WHERE id = ?
 
 -- name: nearest
 -- vec0's own scan, filter first; it takes k up to 4,096 and can't order ties.
-SELECT id, distance FROM "{table}" WHERE vector MATCH ? AND k = ?{where}
+SELECT id, vector FROM "{table}" WHERE vector MATCH ? AND k = ?{where}
 
 -- name: nearest_of_many
 -- The same by sorting all rows, for any k.
-SELECT id, vec_distance_L2(vector, ?) AS distance FROM "{table}" WHERE TRUE{where} ORDER BY distance, id LIMIT ?
+SELECT id, vector FROM "{table}" WHERE TRUE{where} ORDER BY vec_distance_L2(vector, ?), id LIMIT ?
 
 -- name: rows
 -- Everything, through the public columns.

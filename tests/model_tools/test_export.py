@@ -116,7 +116,7 @@ def test_an_interrupt_leaves_nothing_and_keeps_what_was_there(source: Path, fp32
 def test_a_folder_of_something_else_is_not_replaced(source: Path, tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "to_anna.txt").write_text("Dear Anna", encoding="utf-8")
-    with pytest.raises(InputError, match="exists and is no model folder"):
+    with pytest.raises(InputError, match="is there already, allowed: a new name"):
         export_fp32(source, tmp_path / "letters")
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["to_anna.txt"]
 

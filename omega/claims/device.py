@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,11 +13,11 @@ import numpy as np
 
 from omega.claims.bench import PATTERNS
 from omega.claims.claim import Claims, Measured
-from omega.compose import open_brain, open_store
+from omega.compose import open_brain, open_model, open_store
 from omega.core.machine import run_fresh
 from omega.core.parsing import local_now
+from omega.core.text import context_text
 from omega.core.types import DIMENSIONS, DayType, TimeSlot, ViewContext
-from omega.device.titles import unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,12 +86,11 @@ def recommend(bench: Bench) -> Measured:
     oracle="numpy brute force over the vectors on disk: recall must be 1",
 )
 def search(bench: Bench) -> Measured:
-    """Search with 300 real context vectors; compute each answer again from all vectors."""
+    """Search with 320 contexts' vectors, all different; compute each answer again from all vectors."""
     with closing(open_store(bench.tv, DIMENSIONS)) as store:
         ids = [pattern.id for pattern in store.patterns()]
         vectors = store.vectors(ids).astype(np.float64)
-        chosen = np.random.default_rng(3).choice(len(ids), WARM_UP + 300, replace=False)
-        queries = unit((vectors[chosen] + 0.3 * vectors[chosen - 1]).astype(np.float32))
+        queries = open_model(bench.settings, bench.model).embed([_context_words(c) for c in islice(moods(), 320)])
         cpu_ms, answers = [], []
         for query in queries:
             started = time.process_time()
@@ -102,6 +101,10 @@ def search(bench: Bench) -> Measured:
     recalls = [_recall(ids, vectors @ query, answer) for query, answer in zip(queries, answers, strict=True)]
     details = {"cpu_p50_ms": float(np.median(cpu_ms)), "recall": float(np.mean(recalls)), "patterns": len(ids)}
     return Measured(float(np.percentile(cpu_ms, 99)), details, agrees=min(recalls) == 1.0)
+
+
+def _context_words(context: ViewContext) -> str:
+    return context_text(context.time or TimeSlot.EVENING, context.day or DayType.WEEKDAY, context.mood)
 
 
 def _recall(ids: list[int], exact: NDArray[np.float64], answer: list[PatternRecord]) -> float:

@@ -1,4 +1,4 @@
-"""Exogenesis Omega: TVs that learn on the device, share k-anonymous patterns and recommend in milliseconds."""
+"""Exogenesis Omega: TVs that learn on the device what a household enjoys, and recommend in milliseconds."""
 
 import os
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import ExitStack, closing
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,31 +17,26 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from omega.core.catalog import Catalog
-from omega.core.errors import InputError, MissingExtraError, ModelError, shown
-from omega.core.files import atomic_folder, atomic_path
+from omega.core.catalog_rows import read_table
+from omega.core.clock import local_now
+from omega.core.errors import MissingExtraError, OmegaError, PluginError, StoreError, on_one_line
+from omega.core.files import atomic_folder
 from omega.core.machine import single_blas_thread
-from omega.core.model_folder import read_model_folder
-from omega.core.parsing import local_now
 from omega.core.registry import Registry
 from omega.core.settings import EXAMPLE_CATALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
-    from omega.core.ports import DeviceStore, Embedder, Floats
+    from omega.core.ports import DeviceStore, Embedder
     from omega.core.settings import Settings
     from omega.device.brain import Brain
     from omega.fleet.demo import Day, Report
-    from omega_model_tools.evaluate import Bench
     from omega_storage.device_sqlite import SqliteDeviceStore
 
 EXAMPLE_CATALOG_PATH = Path(__file__).parent / "data" / "example.jsonl"
 """800 real titles that ship with Omega."""
-DEFAULT_MODEL = "minilm-int4"
-"""The model that ships for the device."""
-FALLBACK_MODEL = "minilm-static"
-"""The table that ships for TVs on which no model runs."""
 STORE_FILE = "store.db"
 """The database's name in a TV's folder."""
 _BUILTINS = (
@@ -50,9 +46,9 @@ _BUILTINS = (
 )
 
 
-def registry() -> Registry:
-    """Return a registry with the built-in plugins; strangers' are found when asked for, and fatal if broken in CI."""
-    return Registry([_extra_module(name, "device") for name in _BUILTINS], strict=bool(os.environ.get("CI")))
+def registry(*, strict: bool = False) -> Registry:
+    """Return a registry with the built-in plugins; strangers' are found when asked for, fatal if broken and strict."""
+    return Registry([extra_module(name, "device") for name in _BUILTINS], strict=strict)
 
 
 def open_catalog(settings: Settings) -> Catalog:
@@ -62,15 +58,36 @@ def open_catalog(settings: Settings) -> Catalog:
     return Catalog.read(EXAMPLE_CATALOG_PATH if named == EXAMPLE_CATALOG else Path(path))
 
 
-def open_embedder(settings: Settings, plugins: Registry | None = None) -> Embedder:
-    """Load the embedder that the settings name. Raises PluginError, ModelError."""
-    return (plugins or registry()).embedder(settings.embedder).open(settings.model, threads=settings.threads)
+def open_embedder(settings: Settings) -> Embedder:
+    """Load the embedder that the settings name. Raises PluginError, also for what a plugin raises; ModelError."""
+    return load_embedder(settings.embedder, settings.model, settings.threads)
 
 
-def open_store(settings: Settings, dimensions: int, *, in_memory: bool = True) -> DeviceStore:
-    """Open or create the TV's store; without `in_memory` sqlite-vec itself searches. Raises StoreError."""
-    sqlite: type[SqliteDeviceStore] = _extra_module("omega_storage.device_sqlite", "device").SqliteDeviceStore
-    return sqlite.open(settings.store / STORE_FILE, dimensions=dimensions, in_memory=in_memory)
+def load_embedder(name: str, model: Path | None, threads: int) -> Embedder:
+    """Load a model folder, or the plugin's own, with the embedder of this name; raises as `open_embedder` does."""
+    plugin = registry().embedder(name)
+    try:
+        return plugin.open(model, threads=threads)
+    except OmegaError:
+        raise
+    except Exception as error:
+        found = on_one_line(f"{type(error).__name__}: {error}")
+        message = f"embedder {plugin.NAME} failed to open ({found}): repair its plugin, or choose another embedder"
+        raise PluginError(message) from error
+
+
+def open_store(settings: Settings, dimensions: int, *, in_memory: bool = True, create: bool = True) -> DeviceStore:
+    """Open the TV's store; without `in_memory` sqlite-vec itself searches. Raises StoreError.
+
+    With `create` a store that isn't there is made.
+    """
+    file = settings.store / STORE_FILE
+    if not create and not file.exists():
+        raise StoreError(
+            f"{settings.store} holds no TV's store: make one with omega device init, or name another folder"
+        )
+    sqlite: type[SqliteDeviceStore] = extra_module("omega_storage.device_sqlite", "device").SqliteDeviceStore
+    return sqlite.open(file, dimensions=dimensions, in_memory=in_memory)
 
 
 def open_brain(
@@ -79,19 +96,33 @@ def open_brain(
     progress: Callable[[int, int], None] = lambda done, total: None,
     now: Callable[[], datetime] | None = None,
     in_memory: bool = True,
+    create: bool = True,
 ) -> Brain:
     """Open the TV's brain; the caller closes it.
 
     `progress` gets titles done and in all while a new catalog is embedded; `now` replaces the clock and gives aware
-    local time; without `in_memory` the store searches on disk. Raises InputError, StoreError, PluginError.
+    local time; without `in_memory` the store searches on disk; without `create` there must be a store. Raises
+    InputError, StoreError, PluginError.
     """
-    titles = _extra_module("omega.device.titles", "device")
-    brain: type[Brain] = _extra_module("omega.device.brain", "device").Brain
+    titles = extra_module("omega.device.titles", "device")
+    brain: type[Brain] = extra_module("omega.device.brain", "device").Brain
     catalog = open_catalog(settings)
-    embedder = open_embedder(settings)
-    arrays = titles.load_or_embed(catalog, embedder, settings.cache / "titles", progress)
-    store = open_store(settings, embedder.dimensions, in_memory=in_memory)
-    return brain(store, embedder, catalog, arrays, now=now or (lambda: local_now(settings.zone)))
+    with ExitStack() as opened:
+        embedder = opened.enter_context(closing(open_embedder(settings)))
+        store = opened.enter_context(
+            closing(open_store(settings, embedder.dimensions, in_memory=in_memory, create=create))
+        )
+        arrays = titles.load_or_embed(catalog, embedder, settings.cache / "titles", progress)
+        ready = brain(store, embedder, catalog, arrays, now=now or (lambda: local_now(settings.zone)))
+        opened.pop_all()
+    return ready
+
+
+def build_catalog(source: Path, out: Path, previous: Path | None = None) -> Catalog:
+    """Build a catalog file from a table, or the next epoch of `previous`, and return it. Raises CatalogError."""
+    catalog = Catalog.build(read_table(source), Catalog.read(previous) if previous else None)
+    catalog.write(out)
+    return catalog
 
 
 def run_demo(
@@ -107,7 +138,7 @@ def run_demo(
 
     The stores go to `keep`/<household>, or vanish at the end. Raises InputError when `keep` is there already.
     """
-    demo = _extra_module("omega.fleet.demo", "device")
+    demo = extra_module("omega.fleet.demo", "device")
     with atomic_folder(keep) if keep else tempfile.TemporaryDirectory(prefix="omega-demo-") as folder:
 
         def opened(name: str, clock: Callable[[], datetime]) -> Brain:
@@ -125,78 +156,7 @@ def run_demo(
         return report
 
 
-def find_model(settings: Settings, named: str | Path) -> Path:
-    """Return the folder of a model's name (one that ships, else one in the home), or of a path. Raises ModelError."""
-    shipped = _extra_module("omega_plugins.embedders", "device").MODELS
-    places = (shipped / named, settings.models / named, Path(named))
-    for folder in places[2:] if len(Path(named).parts) > 1 else places:
-        if folder.is_dir():
-            return folder
-    homes = [where for where in (shipped, settings.models) if where.is_dir()]
-    names = sorted({f.name for where in homes for f in where.iterdir() if not f.name.startswith(".")})
-    raise ModelError(f"model is {shown(str(named))}, allowed: a folder, or one of {', '.join(names)}")
-
-
-def open_model(settings: Settings, named: str | Path, *, threads: int | None = None) -> Embedder:
-    """Load a model folder with the embedder plugin of its kind. Raises ModelError."""
-    folder = find_model(settings, named)
-    kind = read_model_folder(folder).kind
-    return registry().embedder(kind).open(folder, threads=threads or settings.threads)
-
-
-def embed_texts(
-    settings: Settings,
-    texts: Sequence[str],
-    named: str | Path | None = None,
-    out: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[str, Floats]:
-    """Return (space, vectors (n, 384) float32) of texts, and write them to `out` as .npy if it is given.
-
-    `named` is a model's name or folder, the INT4 one by default. Raises InputError for text that isn't UTF-8.
-    """
-    for number, text in enumerate(texts, 1):
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            raise InputError(f"text {number} is {shown(text)}, allowed: UTF-8")
-    embedder = open_model(settings, named or DEFAULT_MODEL)
-    vectors: Floats = _extra_module("omega.device.titles", "device").embed(embedder, texts, progress)
-    if out:
-        with atomic_path(out) as temporary, temporary.open("wb") as file:
-            _extra_module("numpy", "device").save(file, vectors, allow_pickle=False)
-    return embedder.space, vectors
-
-
-def model_tool(name: str) -> Any:
-    """Return a module of omega_model_tools. Raises MissingExtraError."""
-    return _extra_module(f"omega_model_tools.{name}", "models")
-
-
-def fp32_model(settings: Settings, progress: Callable[[int, int, str], None]) -> Path:
-    """Return the folder of the fp32 model, exported first if it isn't there: 83 MB are fetched once."""
-    folder = settings.models / "minilm-fp32"
-    if not folder.is_dir():
-        source = model_tool("source").fetch_source(settings.cache / "minilm-source", progress)
-        model_tool("export").export_fp32(source, folder, progress=progress)
-    return folder
-
-
-def bench_models(
-    settings: Settings, models: Sequence[str | Path], progress: Callable[[int, int, str], None]
-) -> list[Bench]:
-    """Measure model folders, those that ship by default, against the fp32 model; it is exported if need be."""
-    folders = [find_model(settings, named) for named in models or (DEFAULT_MODEL, FALLBACK_MODEL)]
-    fp32 = fp32_model(settings, progress)
-    texts = [title.text for title in Catalog.read(EXAMPLE_CATALOG_PATH)]
-    measure = model_tool("evaluate").bench
-    return [measure(folder, fp32, texts, progress=progress) for folder in folders]
-
-
-def calibration_texts() -> list[str]:
-    """Return the title texts that quantization is calibrated on besides its sentences: every second of the example."""
-    return [title.text for title in Catalog.read(EXAMPLE_CATALOG_PATH).titles[::2]]
-
-
-def _extra_module(name: str, extra: str) -> Any:
+def extra_module(name: str, extra: str) -> Any:
     """Import a module whose dependencies are an extra of the distribution; raises MissingExtraError."""
     if extra == "device":
         single_blas_thread()

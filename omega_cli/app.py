@@ -48,17 +48,20 @@ def root(
         bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """TVs that learn on the device, share only k-anonymous patterns, and recommend in milliseconds."""
+    """TVs that learn on the device what a household enjoys, and recommend in milliseconds, with reasons."""
 
 
 def _add_strangers() -> None:
-    """Add the commands of installed plugins; one that is broken is named on stderr, and an error in CI."""
+    """Add the commands of installed plugins; what is broken is named on stderr, and an error in CI."""
+    from typer.main import get_group
+
     from omega.core.registry import Registry
 
     strangers = Registry(strict=bool(os.environ.get("CI")))
-    strangers.add_commands(app)
-    for origin, reason in strangers.broken.items():
-        render.warning(f"plugin {origin} is skipped, it failed to load: {reason}")
+    strangers.add_commands(app, lambda given: set(get_group(given).commands))
+    for plugin in strangers.broken:
+        render.warning(f"plugin {plugin.origin} is broken: {plugin.reason}")
+    app.info.context_settings = {**(app.info.context_settings or {}), "obj": strangers}  # for `omega plugins`
 
 
 def main() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import tzinfo
     from pathlib import Path
 
     from rich.console import Console
@@ -82,7 +83,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str |
         title=title, title_justify="left", box=box.SIMPLE_HEAD if console().is_terminal else None, pad_edge=False
     )
     for column in columns:
-        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        made.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_escaped(str(cell)) for cell in row))
     return made
@@ -97,25 +98,26 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 @contextmanager
 def steps() -> Iterator[Callable[[int, int, str], None]]:
-    """Give a callback (done, total, what): one bar for each different `what`."""
+    """Give a callback (done, total, what) that draws one bar on stderr, nothing where that is no terminal."""
     if not sys.stderr.isatty():
         yield lambda done, total, what: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(24),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeRemainingColumn(),
+        TextColumn("{task.description}"),
     )
     with Progress(*columns, console=_stderr(), transient=True) as bars:
-        tasks: dict[str, Any] = {}
 
         def step(done: int, total: int, what: str) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+            if not bars.tasks or bars.tasks[0].total != total:
+                for task in bars.tasks:
+                    bars.remove_task(task.id)
+                bars.add_task(what, total=total)
+            bars.update(bars.tasks[0].id, completed=done, description=what)
 
         yield step
 
@@ -155,10 +157,9 @@ def _print_week(day: Day) -> None:
 def _timeline(days: Iterable[Day]) -> Table:
     rows = []
     for day in days:
-        filled = "█" * (day.day * 30 // day.days)
-        rows.append(
-            (day.household, f"{filled:<30}", f"day {day.day}", f"{day.events} events", ", ".join(day.watched[-2:]))
-        )
+        filled = "█" * (day.day * 12 // day.days)
+        watching = day.watched[-1][:24] if day.watched else ""
+        rows.append((day.household, f"{filled:<12}", f"day {day.day}", f"{day.events} events", watching))
     return table(("household", "", "", ">", "watching"), rows)
 
 
@@ -203,9 +204,9 @@ def bench(report: Bench) -> Table:
     return table((report.name, ">"), rows, title=f"space {report.space}")
 
 
-def moment(unix_s: int) -> str:
-    """Return a local time for people: Sat 2026-11-21 20:30."""
-    return datetime.fromtimestamp(unix_s).astimezone().strftime("%a %Y-%m-%d %H:%M")
+def moment(unix_s: int, zone: tzinfo | None) -> str:
+    """Return the time in a zone, None for the machine's, for people: Sat 2026-11-21 20:30."""
+    return datetime.fromtimestamp(unix_s, UTC).astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
 
 
 def size(size_bytes: float) -> str:

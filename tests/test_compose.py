@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from omega import compose
+from omega import compose, models
 from omega.core.catalog import Catalog
 from omega.core.errors import CatalogError, InputError, MissingExtraError, ModelError, PluginError
 from omega.core.settings import resolve
@@ -85,13 +85,13 @@ def test_built_in_plugins_are_listed() -> None:
         ("numpy", "compose.open_brain(resolve({}, {}).settings)", "device"),
         ("apsw", "compose.registry()", "device"),
         ("onnxruntime", "compose.open_embedder(resolve({}, {}).settings)", "device"),
-        ("onnx", "compose.model_tool('quantize')", "models"),
+        ("onnx", "models.tool('quantize')", "models"),
     ],
 )
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(absent: str, call: str, extra: str) -> None:
     program = (
         f"import sys; sys.modules[{absent!r}] = None\n"
-        "from omega import compose\nfrom omega.core.errors import MissingExtraError\n"
+        "from omega import compose, models\nfrom omega.core.errors import MissingExtraError\n"
         "from omega.core.settings import resolve\n"
         f"try:\n    {call}\nexcept MissingExtraError as error:\n    print(error)\n"
     )
@@ -101,45 +101,40 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(absent: str,
 
 def test_a_module_of_our_own_that_is_missing_is_a_bug_and_stays_one() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"omega_model_tools\.no_such_tool"):
-        compose.model_tool("no_such_tool")
+        models.tool("no_such_tool")
 
 
 def test_models_are_found_by_name_and_by_path(settings: Settings, tmp_path: Path) -> None:
     at_home = resolve({"home": tmp_path}, {}).settings
     mine = at_home.models / "mine"
     mine.mkdir(parents=True)
-    assert compose.find_model(at_home, "minilm-int4") == MODELS / "minilm-int4"
-    assert compose.find_model(at_home, "mine") == mine
-    assert compose.find_model(at_home, tmp_path) == tmp_path
+    assert models.find_model(at_home, "minilm-int4") == MODELS / "minilm-int4"
+    assert models.find_model(at_home, "mine") == mine
+    assert models.find_model(at_home, tmp_path) == tmp_path
     with pytest.raises(
         ModelError, match=r"model is 'minilm-int3', allowed: a folder, or one of .*mine, minilm-int4, mini"
     ):
-        compose.find_model(at_home, "minilm-int3")
+        models.find_model(at_home, "minilm-int3")
     with pytest.raises(ModelError, match=r"has no readable model\.json"):
-        compose.open_model(at_home, "mine")
+        models.open_model(at_home, "mine")
     with pytest.raises(ModelError, match="model is '~no-such-user-here/x', allowed: a folder"):
-        compose.find_model(at_home, "~no-such-user-here/x")
+        models.find_model(at_home, "~no-such-user-here/x")
 
 
 def test_a_model_is_opened_by_the_embedder_of_its_kind(settings: Settings) -> None:
-    assert compose.open_model(settings, "minilm-static").NAME == "static"
-    assert compose.open_model(settings, "minilm-int4", threads=2).NAME == "onnx"
+    assert models.open_model(settings, "minilm-static").NAME == "static"
+    assert models.open_model(settings, "minilm-int4", threads=2).NAME == "onnx"
 
 
 def test_texts_are_embedded_into_a_file(settings: Settings, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     texts = [f"text {n}" for n in range(40)]
     out = tmp_path / "sub" / "v.npy"
-    space, vectors = compose.embed_texts(settings, texts, "minilm-static", out, lambda *done: seen.append(done))
+    space, vectors = models.embed_texts(settings, texts, "minilm-static", out, lambda *done: seen.append(done))
     assert space.startswith("minilm-static-")
     assert vectors.shape == (40, 384)
     assert np.array_equal(np.load(out), vectors)
     assert seen == [(32, 40), (40, 40)]
-
-
-def test_calibration_leaves_every_other_title_to_measure_with() -> None:
-    everything = [title.text for title in Catalog.read(compose.EXAMPLE_CATALOG_PATH)]
-    assert compose.calibration_texts() == everything[::2]
 
 
 def test_a_demo_keeps_stores_that_a_brain_opens_and_overwrites_none(settings: Settings, tmp_path: Path) -> None:

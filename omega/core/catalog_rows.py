@@ -73,6 +73,8 @@ def _csv_rows(raw: bytes, name: str) -> Iterator[tuple[str, Mapping[str, Any] | 
         reader = csv.DictReader(io.StringIO(raw.decode("utf-8-sig")), strict=True)
         if missing := [column for column in COLUMNS if column not in (reader.fieldnames or ())]:
             raise CatalogError(f"{name} lacks the column {missing[0]}, allowed: {','.join(COLUMNS)}[,popularity]")
+        if unknown := [column for column in reader.fieldnames or () if column not in (*COLUMNS, "popularity")]:
+            raise CatalogError(f"{name} has the column {shown(unknown[0])}, allowed: {','.join(COLUMNS)},popularity")
         for row in reader:
             place = f"{name} row {reader.line_num}"
             if None in row or None in row.values():
@@ -98,10 +100,11 @@ def _checked(fields: Mapping[str, Any] | CatalogError, places: Mapping[str, str]
         raise fields
     if missing := [name for name in COLUMNS if fields.get(name) in (None, "")]:
         raise CatalogError(f"{missing[0]} is missing")
-    if not _ID.fullmatch(str(fields["id"])):
+    content_id = str(fields["id"])
+    if not _ID.fullmatch(content_id):
         raise CatalogError(f"id is {shown(fields['id'])}, allowed: 1..128 of a-z 0-9 . _ -")
-    if fields["id"] in places:
-        raise CatalogError(f"id {fields['id']} stands at {places[fields['id']]} already: ids are unique")
+    if content_id in places:
+        raise CatalogError(f"id {content_id} stands at {places[content_id]} already: ids are unique")
     name = fields["title"]
     if not (isinstance(name, str) and name.strip() and len(name) <= 200 and is_plain(name)):
         raise CatalogError(f"title is {shown(name)}, allowed: 1..200 printable characters")
@@ -113,16 +116,14 @@ def _checked(fields: Mapping[str, Any] | CatalogError, places: Mapping[str, str]
     if not (1 <= len(genres) <= 8 and named and len(set(genres)) == len(genres)):
         raise CatalogError(f"genres is {shown(fields['genres'])}, allowed: 1..8 lower-case names, each once")
     return Title(
-        str(fields["id"]), name, kind=ContentType(fields["kind"]), genres=genres, popularity=_share(fields), **numbers
+        content_id, name, kind=ContentType(fields["kind"]), genres=genres, popularity=_share(fields), **numbers
     )
 
 
 def _number(column: str, value: object) -> int:
     low, high = _RANGES[column]
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = low - 1
+    text = str(value).strip()
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 9 else low - 1
     if not low <= number <= high:
         raise CatalogError(f"{column} is {shown(value)}, allowed: {low}..{high}")
     return number

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omega.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 def read_bounded(path: Path, limit_bytes: int, error: type[InputError] = InputError) -> bytes:
     """Return the file's bytes, or raise `error` when it is missing, unreadable or larger than `limit_bytes`."""
     try:
         with path.open("rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            raw = file.read() if size_bytes <= limit_bytes else b""
+            facts = os.fstat(file.fileno())
+            plain, size_bytes = stat.S_ISREG(facts.st_mode), facts.st_size
+            raw = file.read() if plain and size_bytes <= limit_bytes else b""
     except (OSError, ValueError) as cause:  # a ValueError for a name with a NUL in it
         raise error(f"{path} can't be read: {getattr(cause, 'strerror', cause)}") from cause
+    if not plain:
+        raise error(f"{path} can't be read: it is no plain file")
     if size_bytes > limit_bytes:
         raise error(f"{path} is {size_bytes:,} B, allowed: {limit_bytes:,} B")
     return raw
@@ -32,20 +36,18 @@ def read_bounded(path: Path, limit_bytes: int, error: type[InputError] = InputEr
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
-    Raises InputError when the folder can't be written.
+    Raises InputError when the file can't be written, for want of permission or of space.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    except OSError as cause:
-        raise InputError(f"{path} can't be written: {cause.strerror}") from cause
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        _put(temporary, path)
+        temporary.replace(path)
+    except OSError as cause:
+        raise InputError(f"{path} can't be written: {cause.strerror or cause}") from cause
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             temporary.unlink()
 
 
@@ -54,24 +56,19 @@ def atomic_folder(path: Path, *, replaces: Callable[[Path], bool] = lambda folde
     """Give an empty folder beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
     An empty folder is replaced, and one for which `replaces` says so. Raises InputError when `path` holds anything
-    else, or can't be written.
+    else, before or after the block, or can't be written.
     """
-    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or replaces(path))):
-        raise InputError(f"{path} is there already, allowed: a new name: give another or remove it")
+    _refuse_unless_free(path, replaces)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as cause:
-        raise InputError(f"{path} can't be written: {cause.strerror}") from cause
-    older = temporary.with_suffix(".older")
-    try:
+        temporary.mkdir()
         yield temporary
-        temporary.chmod(0o755)
-        if path.exists():
-            path.rename(older)
-        temporary.rename(path)
+        _refuse_unless_free(path, replaces)
+        _swap(temporary, path)
+    except OSError as cause:
+        raise InputError(f"{path} can't be written: {cause.strerror or cause}") from cause
     finally:
-        shutil.rmtree(older, ignore_errors=True)
         shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -83,9 +80,20 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _put(temporary: Path, path: Path) -> None:
+def _refuse_unless_free(path: Path, replaces: Callable[[Path], bool]) -> None:
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or replaces(path))):
+        raise InputError(f"{path} is there already, allowed: a new name: give another or remove it")
+
+
+def _swap(folder: Path, path: Path) -> None:
+    """Move the folder to `path`; what stood there is deleted once that is done, and put back if it can't be."""
+    older = folder.with_suffix(".older")
+    if path.exists():
+        path.rename(older)
     try:
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as cause:
-        raise InputError(f"{path} can't be written: {cause.strerror}") from cause
+        folder.rename(path)
+    except OSError:
+        if older.exists():
+            older.rename(path)
+        raise
+    shutil.rmtree(older, ignore_errors=True)

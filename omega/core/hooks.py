@@ -35,4 +35,7 @@ def omega_vector_stores() -> list[type[VectorStore]]:  # type: ignore[empty-body
 
 @hookspec
 def omega_commands(app: typer.Typer) -> None:
-    """Add commands or groups to the CLI; called once at the start of `omega`, so import heavy things inside them."""
+    """Add commands or groups to an app of the plugin's own, whose commands then join the CLI.
+
+    Called once at the start of `omega`, so import heavy things inside the commands.
+    """

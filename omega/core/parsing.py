@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -70,6 +70,8 @@ def check_event(event: ViewingEvent, *, now: datetime) -> ViewingEvent:
     if event.watch_pct is None and event.minutes is None:
         raise InputError("watch_pct is missing, allowed: a number 0..1: give it, or minutes")
     at = event.at or now
+    if abs(at.year - now.year) > now.year - EARLIEST.year:  # no zone's rules reach to the years 1 and 9999
+        raise _refused("at", at.isoformat())
     at = at if at.tzinfo else at.replace(tzinfo=now.tzinfo)
     if not EARLIEST <= at <= now + _AHEAD:
         raise _refused("at", at.isoformat())
@@ -87,32 +89,6 @@ def completed(context: ViewContext, now: datetime) -> tuple[int, ViewContext]:
     time, day = time_and_day(slot_at(now))
     time, day = context.time or time, context.day or day
     return slot_of(time, day), msgspec.structs.replace(context, time=time, day=day)
-
-
-class MachineZone(tzinfo):
-    """The machine's own time zone with its own rules: each moment has the offset of its day, summer or winter."""
-
-    def utcoffset(self, moment: datetime | None) -> timedelta | None:
-        """Return the offset at a local time."""
-        return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()
-
-    def dst(self, moment: datetime | None) -> timedelta | None:
-        """Return None: how much of the offset is summer time isn't known."""
-
-    def tzname(self, moment: datetime | None) -> str | None:
-        """Return the zone's short name at a local time."""
-        return None if moment is None else moment.replace(tzinfo=None).astimezone().tzname()
-
-    def fromutc(self, moment: datetime) -> datetime:
-        """Return the local time of a moment in UTC."""
-        local = moment.replace(tzinfo=UTC).astimezone()
-        first = local.replace(tzinfo=None)
-        return first.replace(tzinfo=self, fold=first.astimezone().utcoffset() != local.utcoffset())
-
-
-def local_now(zone: tzinfo | None = None) -> datetime:
-    """Return the time by the household's clock, aware; `zone` None is the machine's own."""
-    return datetime.now(zone or MachineZone())
 
 
 def _check_number(name: str, value: float | None) -> None:

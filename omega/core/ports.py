@@ -133,6 +133,23 @@ class WatchRecord(msgspec.Struct, frozen=True):
     episode: int | None = None
 
 
+class Watched(WatchRecord, frozen=True, kw_only=True):
+    """What is known of a title that was watched: its last event, and the most of it that was ever watched."""
+
+    best_milli: int
+    """The most that was watched at once, in thousandths."""
+
+    @classmethod
+    def first(cls, event: WatchRecord) -> Self:
+        """Return what the title's first event says."""
+        return cls(*msgspec.structs.astuple(event), best_milli=event.watched_milli)
+
+    def after(self, event: WatchRecord) -> Watched:
+        """Return what is known with one event more; the last is the one with the latest `at`, then by recording."""
+        last = Watched.first(event) if event.at >= self.at else self
+        return msgspec.structs.replace(last, best_milli=max(self.best_milli, event.watched_milli))
+
+
 class PatternRecord(msgspec.Struct, frozen=True):
     """A pattern's row, without its vector."""
 
@@ -155,17 +172,20 @@ class DeviceStore(ABC):
     def record(self, event: WatchRecord, title: Title, vector: Floats, space: str, *, local: bool) -> PatternRecord:
         """Store the event and add it to its pattern; return the pattern as it is now.
 
-        The event, the pattern's row and its vector MUST become durable together or not at all. A `local` title, which
-        no catalog has, is kept too. MUST raise StoreError when the store's vectors are of another space.
+        The event, the pattern's row and its vector MUST become durable together or not at all, and MUST outlive a
+        crash of the program; a power cut may take the last ones, never a part of one. A `local` title, which no catalog
+        has, is kept too. MUST raise StoreError when the store's vectors are of another space.
         """
 
     @abstractmethod
-    def events(self, newest: int | None = None) -> list[WatchRecord]:
-        """Return the `newest` events (all with None), in order of recording."""
+    def events(
+        self, newest: int | None = None, *, slot: int | None = None, content_id: str | None = None
+    ) -> list[WatchRecord]:
+        """Return the `newest` events (all with None) of a context and of a title, in order of recording."""
 
     @abstractmethod
-    def last_watches(self) -> dict[str, WatchRecord]:
-        """Return the last recorded event of each title."""
+    def watched(self) -> dict[str, Watched]:
+        """Return what all events of each title say together, by its id."""
 
     @abstractmethod
     def event_count(self) -> int:
@@ -180,8 +200,12 @@ class DeviceStore(ABC):
         """Return the patterns with these ids in their order (all, by id, with None); unknown ids are left out."""
 
     @abstractmethod
-    def search(self, query: Floats, k: int, where: Where | None = None) -> list[Hit]:
-        """Return the patterns nearest to `query`; `where` may name slot, kind, sample_count and success_milli."""
+    def search(self, query: Floats, k: int, space: str, where: Where | None = None) -> list[Hit]:
+        """Return the patterns nearest to `query`, which is of `space`.
+
+        `where` may name slot, kind, sample_count and success_milli. MUST raise StoreError when the store's vectors are
+        of another space, were it another process that replaced them.
+        """
 
     @abstractmethod
     def vectors(self, ids: Sequence[int]) -> Floats:

@@ -76,7 +76,7 @@ def resolve(flags: Mapping[str, object] | None = None, environment: Mapping[str,
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     home = Path(str(given.get("home") or environment.get("OMEGA_HOME") or user_data_path("omega", appauthor=False)))
     file = Path(environment.get(FILE_VARIABLE) or home / FILE_NAME)
-    contents = _read_file(file, required=bool(environment.get(FILE_VARIABLE)))
+    contents = _beside(file, _read_file(file, required=bool(environment.get(FILE_VARIABLE))))
     if not (given.get("home") or environment.get("OMEGA_HOME")):
         home = Path(str(contents.get("home", home)))
     layers: list[tuple[str, Mapping[str, object]]] = [
@@ -114,9 +114,9 @@ def _checked(name: str, value: object, origin: str) -> object:
         if not (text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 64):
             raise SettingsError(f"threads is {shown(value)} ({origin}), allowed: 1..64")
         return int(text)
-    if not isinstance(value, (str, Path)):
+    if not isinstance(value, (str, Path)) or (name != "time_zone" and not str(value)):
         raise SettingsError(f"{name} is {shown(value)} ({origin}), allowed: text")
-    if name == "time_zone" and value and value not in zoneinfo.available_timezones():
+    if name == "time_zone" and not _is_zone(str(value)):
         raise SettingsError(f"time_zone is {shown(value)} ({origin}), allowed: an IANA name like Europe/Berlin")
     if name not in ("home", "store", "model"):
         return str(value)
@@ -125,3 +125,17 @@ def _checked(name: str, value: object, origin: str) -> object:
     except RuntimeError as error:
         found = f"{name} is {shown(str(value))} ({origin})"
         raise SettingsError(f"{found}, allowed: a path: there is no such user") from error
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return not name or bool(zoneinfo.ZoneInfo(name).key)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+
+
+def _beside(file: Path, contents: Mapping[str, object]) -> dict[str, object]:
+    """Return a file's settings with relative paths taken from its own folder, not from where the command runs."""
+    paths = {name: contents[name] for name in ("home", "store", "model", "catalog") if name in contents}
+    relative = {n: v for n, v in paths.items() if isinstance(v, str) and not v.startswith("~") and v != EXAMPLE_CATALOG}
+    return {**contents, **{name: str(file.parent / value) for name, value in relative.items()}}

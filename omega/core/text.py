@@ -34,9 +34,36 @@ def context_text(time: str, day: str, mood: str | None = None) -> str:
     return f"something {mood + ' ' if mood else ''}to watch on a {day} {time}"
 
 
+GENRE_MOODS = {
+    "action": "explosive, fast, loud, exciting",
+    "adventure": "exciting, epic, thrilling",
+    "animation": "playful, colorful, for the kids",
+    "biography": "inspiring, thoughtful, true",
+    "comedy": "funny, light, cheerful, feel-good",
+    "crime": "gritty, dark, tense",
+    "drama": "serious, moving, thoughtful",
+    "family": "cozy, warm, for the kids, easy",
+    "fantasy": "magical, dreamy, epic",
+    "history": "serious, informative",
+    "horror": "scary, creepy, disturbing, tense",
+    "music": "joyful, relaxed, upbeat",
+    "mystery": "puzzling, dark, clever",
+    "nature": "calm, relaxing, peaceful, quiet",
+    "reality": "light, casual, easy",
+    "romance": "romantic, tender, feel-good",
+    "sci-fi": "futuristic, mind-bending, weird",
+    "science": "curious, smart, informative",
+    "sport": "motivating, energetic",
+    "thriller": "tense, nervous, gripping",
+    "war": "grim, brutal, sad",
+    "western": "rugged, lonely, violent",
+}
+"""How the well-known genres feel: what a mood is compared with. A genre that isn't here stands for itself."""
+
+
 def genre_text(genre: str) -> str:
-    """Return what is embedded for a genre: `horror movie`."""
-    return f"{genre} movie"
+    """Return what is embedded for a genre: `something calm, relaxing, peaceful, quiet to watch: nature`."""
+    return f"something {GENRE_MOODS.get(genre, genre)} to watch: {genre}"
 
 
 def is_plain(text: str) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from omega.core.errors import InputError
+from omega.core.errors import InputError, StoreError
 from omega.core.parsing import MAX_JSON_BYTES, parse_event
 from omega.device.brain import Brain, Observed
 
@@ -30,10 +30,15 @@ class Batch(msgspec.Struct, frozen=True):
 
     observed: tuple[Observed, ...]
     rejected: tuple[Rejected, ...]
+    stopped: Rejected | None = None
+    """The event at which the store failed; it and all after it were not stored."""
 
 
 def observe_all(brain: Brain, events: Iterable[tuple[str, bytes | InputError]]) -> Batch:
-    """Observe (place, JSON) pairs in order; each is stored or rejected on its own, as is a source with an error."""
+    """Observe (place, JSON) pairs in order; each is stored or rejected on its own, as is a source with an error.
+
+    When the store fails, it stops and says where.
+    """
     observed: list[Observed] = []
     rejected: list[Rejected] = []
     for place, data in events:
@@ -41,6 +46,8 @@ def observe_all(brain: Brain, events: Iterable[tuple[str, bytes | InputError]]) 
             observed.append(brain.observe(_parsed(data)))
         except InputError as error:
             rejected.append(Rejected(place, str(error)))
+        except StoreError as error:
+            return Batch(tuple(observed), tuple(rejected), Rejected(place, str(error)))
     return Batch(tuple(observed), tuple(rejected))
 
 

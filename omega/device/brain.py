@@ -105,7 +105,7 @@ class Brain:
         self._moods = lru_cache(maxsize=_CACHED_MOODS)(self._embed_context)
 
     def observe(self, event: ViewingEvent) -> Observed:
-        """Learn from an event and return what it became, once it is on disk.
+        """Learn from an event and return what it became, once it is written: safe from a crash of the program.
 
         Raises InputError for values out of range and for a title that is unknown and has no name; nothing is stored
         then.
@@ -123,10 +123,10 @@ class Brain:
     def recommend(self, context: ViewContext | None = None, k: int = LIST_LENGTH) -> list[Recommendation]:
         """Return up to `k` titles for the context (by default: now), best first, each with its reasons.
 
-        Raises InputError when the context or `k` is out of range.
+        Raises InputError when the context is out of range or `k` is less than 1.
         """
-        if not 1 <= k <= len(self._catalog):
-            raise InputError(f"k is {k}, allowed: 1..{len(self._catalog)}")
+        if k < 1:
+            raise InputError(f"k is {k}, allowed: 1 and more")
         asked = self._ask(context)
         total, strength = asked.scores.total, self._weights.variety
         rows, variety = ranking.diverse(total, self._titles.centered, asked.allowed, k, strength)
@@ -136,8 +136,7 @@ class Brain:
         """Explain one title of the catalog in the context (by default: now), recommended or not. Raises InputError."""
         row = self._catalog.ordinals.get(content_id)
         if row is None:
-            near = self._catalog.closest(content_id)
-            raise InputError(f"content_id is {shown(content_id)}, allowed: an id of the catalog like {near}")
+            raise InputError(f"content_id is {shown(content_id)}, allowed: {self._catalog.hint(content_id)}")
         asked = self._ask(context)
         total, allowed = asked.scores.total, asked.allowed
         excluded = None if allowed[row] else f"not a {asked.context.kind}" if asked.unfinished[row] else "finished"
@@ -145,7 +144,7 @@ class Brain:
             recommendation=explained(asked, row, 0.0, self._household),
             rank=int((total[allowed] > total[row]).sum()) + 1 if allowed[row] else None,
             excluded=excluded,
-            watched=tuple(event for event in self._store.events() if event.content_id == content_id),
+            watched=tuple(sorted(self._store.events(content_id=content_id), key=lambda event: event.at)),
         )
 
     def counts(self) -> tuple[int, int]:
@@ -190,7 +189,7 @@ class Brain:
 
     def _evidence(self, query: Floats, where: Where | None) -> tuple[Evidence, tuple[PatternRecord, ...]]:
         """Return the patterns nearest to a context's vector."""
-        hits = self._store.search(query, EVIDENCE_PATTERNS, where)
+        hits = self._store.search(query, EVIDENCE_PATTERNS, self._embedder.space, where)
         patterns = tuple(self._store.patterns([hit.id for hit in hits]))
         similarities = np.array([hit.similarity for hit in hits], np.float32)
         rates = np.array([success_rate(p.sample_count, p.success_milli) for p in patterns], np.float32)

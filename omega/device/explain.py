@@ -81,8 +81,9 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
 
 
 def _habit_text(asked: Asked, row: int, household: Household) -> str:
-    """Name the pattern that says most about title `row`."""
-    at = int(np.argmax(np.abs(asked.scores.habits[row])))
+    """Name the pattern that says most for title `row`, or most against it where its habits do."""
+    shares = asked.scores.habits[row]
+    at = int(np.argmax(shares if shares.sum() >= 0 else -shares))
     pattern = asked.patterns[at]
     name = household.title(pattern.content_id).title
     same = pattern.content_id == household.catalog.titles[row].id

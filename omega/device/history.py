@@ -11,11 +11,11 @@ from omega.core.types import ContentType
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from omega.core.ports import Floats, WatchRecord
+    from omega.core.ports import Floats, Watched
     from omega.core.types import Title
 
 FINISHED_MILLI = 900
-"""A movie or documentary watched so far is finished: credits are not watched."""
+"""A movie or documentary that was once watched so far is finished for ever: credits are not watched."""
 STARTED_MILLI = 200
 """What was watched less was given up, not interrupted."""
 RESUME_HALF_LIFE_S = 14 * 86_400
@@ -25,14 +25,14 @@ ELSEWHERE = 0.3
 """How much of that wish is left in another context than the one it was left in: habits set by hand, to be fitted."""
 
 
-def is_finished(title: Title, watch: WatchRecord) -> bool:
-    """Say whether nothing of the title is left; a series always has a next episode."""
-    return title.kind != ContentType.SERIES and watch.watched_milli >= FINISHED_MILLI
+def is_finished(title: Title, watched: Watched) -> bool:
+    """Say whether the title was ever watched to its end; a series always has a next episode."""
+    return title.kind != ContentType.SERIES and watched.best_milli >= FINISHED_MILLI
 
 
-def is_waiting(title: Title, watch: WatchRecord) -> bool:
-    """Say whether the title was interrupted, neither finished nor given up."""
-    return watch.watched_milli >= STARTED_MILLI and not is_finished(title, watch)
+def is_waiting(title: Title, watched: Watched) -> bool:
+    """Say whether the title was interrupted the last time, neither ever finished nor given up."""
+    return watched.watched_milli >= STARTED_MILLI and not is_finished(title, watched)
 
 
 def resume(left_at_s: NDArray[np.float64], left_slot: NDArray[np.int64], now_s: float, slot: int) -> Floats:

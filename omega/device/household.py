@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from omega.core.ports import Watched
 from omega.core.types import SLOTS, ContentType, Title, pattern_id
 from omega.device.history import is_finished, is_waiting
 from omega.device.taste import REPLAYED_EVENTS, Taste
@@ -27,7 +28,7 @@ class Household:
         self.catalog = catalog
         self.titles = titles
         self.local: dict[str, Title] = store.local_titles()
-        self.last: dict[str, WatchRecord] = {}
+        self.last: dict[str, Watched] = {}
         self.taste = Taste(len(titles.genre_names), titles.vectors.shape[1])
         self.unfinished = np.ones(len(catalog), bool)
         """(n,) what may be recommended."""
@@ -39,9 +40,9 @@ class Household:
         self._embedder = embedder
         if store.space() not in (None, embedder.space):
             self._reembed()
-        for watch in store.last_watches().values():
-            self._remember(watch)
-        self._replay(store.events())
+        for watched in store.watched().values():
+            self._remember(watched)
+        self._replay()
 
     def title(self, content_id: str) -> Title:
         """Return a title that was watched: the catalog's, or the TV's own."""
@@ -65,7 +66,8 @@ class Household:
         """Take in an event that was recorded."""
         if local:
             self.local[title.id] = title
-        self._remember(watch)
+        known = self.last.get(watch.content_id)
+        self._remember(known.after(watch) if known else Watched.first(watch))
         self._learn(watch)
         self._learn_in_context(watch)
 
@@ -77,13 +79,12 @@ class Household:
         pattern = self._store.vectors([pattern_id(content_id, slot)])[0]
         return unit(title_vector(pattern, self.titles.contexts[slot]) - self.titles.mean)
 
-    def _replay(self, events: Sequence[WatchRecord]) -> None:
+    def _replay(self) -> None:
         """Rebuild the taste from the newest events in all, and from the newest of each context."""
-        for watch in events[-REPLAYED_EVENTS:]:
+        for watch in self._store.events(REPLAYED_EVENTS):
             self._learn(watch)
         for slot in range(SLOTS):
-            here = [watch for watch in events if watch.slot == slot]
-            for watch in here[-REPLAYED_EVENTS:]:
+            for watch in self._store.events(REPLAYED_EVENTS, slot=slot):
                 self._learn_in_context(watch)
 
     def _learn(self, watch: WatchRecord) -> None:
@@ -95,14 +96,14 @@ class Household:
         genres = self.titles.genre_weights(title)
         self.taste.add_in(watch.slot, watch.watched_milli, genres, KINDS.index(title.kind))
 
-    def _remember(self, watch: WatchRecord) -> None:
-        self.last[watch.content_id] = watch
-        ordinal = self.catalog.ordinals.get(watch.content_id)
+    def _remember(self, watched: Watched) -> None:
+        self.last[watched.content_id] = watched
+        ordinal = self.catalog.ordinals.get(watched.content_id)
         if ordinal is not None:
             title = self.catalog.titles[ordinal]
-            self.unfinished[ordinal] = not is_finished(title, watch)
-            self.left_slot[ordinal] = watch.slot
-            self.left_at_s[ordinal] = watch.at if is_waiting(title, watch) else -np.inf
+            self.unfinished[ordinal] = not is_finished(title, watched)
+            self.left_slot[ordinal] = watched.slot
+            self.left_at_s[ordinal] = watched.at if is_waiting(title, watched) else -np.inf
 
     def _reembed(self) -> None:
         """Replace all pattern vectors by ones of the embedder's space; each title is embedded or looked up once."""

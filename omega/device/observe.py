@@ -29,8 +29,8 @@ def title_of(event: ViewingEvent, catalog: Catalog, local: Mapping[str, Title]) 
     if (known := local.get(event.content_id)) is not None:
         return known, True
     raise InputError(
-        f"content_id is {shown(event.content_id)}, allowed: an id of the catalog like "
-        f"{catalog.closest(event.content_id)}: or give the event a title, and it stays on this TV"
+        f"content_id is {shown(event.content_id)}, allowed: {catalog.hint(event.content_id)}; "
+        "or give the event a title, and it stays on this TV"
     )
 
 

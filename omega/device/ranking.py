@@ -24,6 +24,8 @@ TERMS = ("taste", "context", "mood", "habit", "popularity", "continue")
 """The terms of every title, in this order; `variety` comes with its place in a list."""
 POOL = 100
 """How many of the best by score compete for a place in the list."""
+MOOD_FLOOR = 0.18
+"""Cosine that a mood needs with some genre: "qwertz" reaches .14, "uplifting" .21, "scary" .58."""
 _POPULARITY_FLOOR = 1e-4
 _SIMILARITY_SOFTNESS = 0.05
 
@@ -102,11 +104,14 @@ def score(
 def mood_fit(titles: TitleArrays, mood: Floats) -> Floats:
     """Return (n,) with mean 0 and variance 1: how well titles fit what a mood (384,) adds to the context's text.
 
-    Half is the title's own text, half the mean of its genres': a name alone would make A Quiet Place relaxing.
+    Four fifths are the mean of a title's genres, whose texts say how they feel, and one fifth is its own text: by names
+    alone A Quiet Place would be relaxing. All zero when no genre answers to the mood, which wasn't understood then.
     """
-    by_title = _standardized(titles.centered @ mood)
-    by_genre = _standardized(titles.genres @ (titles.genre_vectors @ mood))
-    return _standardized(by_title + by_genre)
+    answers = titles.genre_vectors @ mood
+    if answers.max(initial=0.0) < MOOD_FLOOR:
+        return np.zeros(len(titles.kinds), np.float32)
+    by_genre, by_title = _standardized(titles.genres @ answers), _standardized(titles.centered @ mood)
+    return _standardized(0.8 * by_genre + 0.2 * by_title)
 
 
 def habit_shares(centered: Floats, evidence: Evidence) -> Floats:

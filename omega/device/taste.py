@@ -37,6 +37,8 @@ class Leanings:
 
     vector: Floats
     """(384,) sum of liking x centered title vector."""
+    liked: float
+    """Decayed number of liked events."""
     genres: Floats
     """(g,) how much more of each genre than the catalog has."""
     slot_genres: Floats
@@ -96,6 +98,7 @@ class Taste:
         here = float(self.slot_liked[slot])
         return Leanings(
             vector=self.vector,
+            liked=self.liked,
             genres=np.log(genres / np.maximum(genre_shares, _LEAST_SHARE)),
             slot_genres=np.log(_shares(self.slot_genres[slot], here, genres) / genres),
             slot_kinds=np.log(_shares(self.slot_kinds[slot], here, kinds) / kinds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,8 @@ def load_or_embed(
     texts += [context_text(*time_and_day(slot)) for slot in range(SLOTS)]
     texts += [genre_text(genre) for genre in catalog.genre_shares()]
     shape = (len(texts), embedder.dimensions)
-    file = cache / f"{catalog.content_digest}.{embedder.space}.npy" if cache else None
+    space = re.sub(r"[^a-z0-9.-]", "_", embedder.space)  # a plugin's own words
+    file = cache / f"{catalog.content_digest}.{space}.npy" if cache else None
     rows = _load(file, shape) if file else None
     if rows is None:
         rows = embed(embedder, texts, progress)

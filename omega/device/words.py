@@ -54,6 +54,8 @@ def taste_words(titles: TitleArrays, leanings: Leanings, weights: Floats, value:
     likes = value >= 0
     if genres := leading(leanings.genres if likes else -leanings.genres, weights, titles.genre_names):
         return f"you {'enjoy' if likes else 'rarely watch'} {listed(genres)}"
+    if leanings.liked < 1:
+        return "unlike what you gave up lately" if likes else "close to what you gave up lately"
     return "close to what you enjoyed lately" if likes else "unlike what you enjoyed lately"
 
 

@@ -223,10 +223,9 @@ def _judged(
     persona: Persona, household: Household, brain: Brain, catalog: Catalog
 ) -> Iterator[tuple[float, float, float]]:
     """Give (recommended, any, best) appeal for each of the household's contexts."""
-    everything = [t.content_id for t in brain.recommend(k=len(catalog))]
-    open_rows = [catalog.ordinals[content_id] for content_id in everything]
     for habit in persona.habits:
         appeal = household.appeal(slot_of(habit.time, habit.day))
+        still_open = appeal[~household.finished]
         titles = brain.recommend(ViewContext(time=habit.time, day=habit.day), _JUDGED)
         recommended = appeal[[catalog.ordinals[title.content_id] for title in titles]].mean()
-        yield recommended, appeal[open_rows].mean(), np.sort(appeal[open_rows])[-_JUDGED:].mean()
+        yield recommended, still_open.mean(), np.sort(still_open)[-_JUDGED:].mean()

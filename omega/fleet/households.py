@@ -47,6 +47,8 @@ class Persona:
     name: str
     about: str
     habits: tuple[Habit, ...]
+    oldest_age: int = 21
+    """Nothing is watched that is meant for older viewers."""
 
 
 _MOVIE, _SERIES, _DOCUMENTARY = ContentType
@@ -81,6 +83,7 @@ PERSONAS = (
             ),
             Habit(_EVENING, _WEEKEND, 1.6, {"adventure": 1, "fantasy": 0.8, "comedy": 0.4, "horror": -1}, {_MOVIE: 1}),
         ),
+        oldest_age=12,
     ),
     Persona(
         "night-owl",
@@ -120,8 +123,9 @@ class Household:
         self.persona = persona
         self._catalog = catalog
         self._random = np.random.default_rng([seed, *persona.name.encode()])
-        self._appeal = {slot_of(h.time, h.day): _appeal(h, catalog.titles) for h in persona.habits}
-        self._finished = np.zeros(len(catalog), bool)
+        self._appeal = {slot_of(h.time, h.day): _appeal(h, catalog.titles, persona.oldest_age) for h in persona.habits}
+        self.finished = np.zeros(len(catalog), bool)
+        """(n,) movies and documentaries that were watched to the end."""
         self._episodes: dict[str, int] = {}
 
     def appeal(self, slot: int) -> NDArray[np.float64]:
@@ -140,14 +144,14 @@ class Household:
     def _watch(self, at: datetime) -> ViewingEvent:
         """Pick by appeal, stay with a series that went well, and watch as much as it pleases."""
         appeal = self.appeal(slot_at(at))
-        wish = np.where(self._finished, 0, np.exp(_SHARPNESS * appeal))
+        wish = np.where(self.finished | (appeal == 0), 0, np.exp(_SHARPNESS * appeal))
         for content_id in self._episodes:
             wish[self._catalog.ordinals[content_id]] *= 12
         row = int(self._random.choice(len(wish), p=wish / wish.sum()))
         title = self._catalog.titles[row]
         watched = float(np.clip(self._random.normal(0.25 + 0.8 * appeal[row], 0.15), 0.02, 1.0))
         season, episode = self._next_episode(title, liked=watched > 0.6)
-        self._finished[row] |= title.kind is not ContentType.SERIES and watched >= 0.9
+        self.finished[row] |= title.kind is not ContentType.SERIES and watched >= 0.9
         return ViewingEvent(content_id=title.id, watch_pct=round(watched, 3), at=at, season=season, episode=episode)
 
     def _next_episode(self, title: Title, *, liked: bool) -> tuple[int | None, int | None]:
@@ -159,11 +163,12 @@ class Household:
         return count // 8 + 1, count % 8 + 1
 
 
-def _appeal(habit: Habit, titles: Sequence[Title]) -> NDArray[np.float64]:
+def _appeal(habit: Habit, titles: Sequence[Title], oldest_age: int) -> NDArray[np.float64]:
     """Return (n,) 0..1 from a title's genres and kind: half for an indifferent one of the right kind."""
     appeal = np.empty(len(titles))
     for row, title in enumerate(titles):
         likings = sorted((habit.genres.get(genre, 0.0) for genre in title.genres), key=abs, reverse=True)
         genre = sum(likings[:2]) / 2 if len(likings) > 1 else likings[0]
-        appeal[row] = habit.kinds.get(title.kind, 0.0) * (0.4 + 0.6 * genre)
+        fits = title.age <= oldest_age
+        appeal[row] = fits * habit.kinds.get(title.kind, 0.0) * (0.4 + 0.6 * genre)
     return np.clip(appeal, 0, 1)

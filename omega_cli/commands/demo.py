@@ -24,7 +24,7 @@ def demo(
     """Watch three households live for six weeks: what their TVs learn, and what they recommend, with reasons."""
     from omega.compose import run_demo
 
-    with render.progress("embedding 800 titles, once") as progress, render.timeline(quiet=json) as on_day:
+    with render.progress("embedding the catalog, once") as progress, render.timeline(quiet=json) as on_day:
         report = run_demo(options.settings(), seed=seed, weeks=weeks, keep=keep, on_day=on_day, progress=progress)
     if json:
         render.json(report)
@@ -33,7 +33,9 @@ def demo(
         _household(outcome)
     _figures(report)
     if keep:
-        render.line(f"kept: omega device recommend --store {keep / report.households[0].household}")
+        render.line(f"next: omega device recommend --store {keep / report.households[0].household}")
+    else:
+        render.line("next: omega device init, and tell your own TV what you watched with omega device observe")
 
 
 def _household(outcome: Outcome) -> None:
@@ -44,8 +46,8 @@ def _household(outcome: Outcome) -> None:
         render.rich(render.recommendations(answer.titles[:5], answer.asked))
     lift = outcome.appeal_recommended / max(outcome.appeal_any, 1e-9)
     render.line(
-        f"what the household would think of its first ten titles: {outcome.appeal_recommended:.2f} of 1, "
-        f"{lift:.1f} times as much as of any title; of the ten best: {outcome.appeal_best:.2f}"
+        f"the household would enjoy the first ten titles {outcome.appeal_recommended:.2f} of 1, {lift:.1f} times "
+        f"as much as random ones; the ten best there are {outcome.appeal_best:.2f}"
     )
 
 
@@ -57,7 +59,7 @@ def _figures(report: Report) -> None:
         ("recommend, a mood never asked for, p50 / p99", cold),
         ("recommend, a context asked for before, p50 / p99", warm),
         ("embed one title, p50", f"{timings.embed_p50_ms:.1f} ms"),
-        ("observe one event, durable, p50", f"{timings.observe_p50_ms:.2f} ms"),
+        ("observe one event, stored, p50", f"{timings.observe_p50_ms:.2f} ms"),
         ("store of one TV", render.size(max(h.store_bytes for h in report.households))),
         ("memory of this process", f"{timings.rss_mib:.0f} MiB"),
         (

@@ -20,11 +20,9 @@ def prove(
     json: options.Json = False,
 ) -> None:
     """Run every public figure against its oracle and say whether it holds; exit code 1 if one doesn't."""
-    from omega.core.machine import single_blas_thread
+    from omega.compose import extra_module
 
-    single_blas_thread()
-    from omega.claims import every
-
+    every = extra_module("omega.claims.every", "device")
     results = []
     with render.steps() as step:
         for result in every.prove(options.settings(), only or (), slow=everything, progress=step):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from omega.core.errors import InputError, StoreError
-from omega.core.ports import DeviceStore, PatternRecord, VectorRow, WatchRecord
+from omega.core.ports import DeviceStore, PatternRecord, VectorRow, Watched, WatchRecord
 from omega.core.types import DIMENSIONS, ContentType, Title, pattern_id
-from omega_storage.connection import apsw, connect, migrate, size_bytes, store_errors, transaction
+from omega_storage.connection import apsw, connect, migrate, size_bytes, snapshot, store_errors, transaction
 from omega_storage.sql import migrations, queries
 from omega_storage.sqlite_vec import SqliteVecStore
 
@@ -45,8 +45,9 @@ class SqliteDeviceStore(DeviceStore):
 
     @classmethod
     def open(cls, path: Path, *, dimensions: int = DIMENSIONS, in_memory: bool = True) -> Self:
-        """Open or create the store; with `in_memory=False` sqlite-vec searches, slower but without 15 MB of matrix.
+        """Open or create the store; with `in_memory=False` sqlite-vec searches, slower but without the matrix.
 
+        For 10,000 patterns that takes 16 MB, and reserves 4 MB to grow into, which hold no memory until they are used.
         A new file has mode 0600, its folder, when new, 0700. Raises StoreError when the file can't be used.
         """
         connection = connect(str(path))
@@ -59,14 +60,17 @@ class SqliteDeviceStore(DeviceStore):
     def record(self, event: WatchRecord, title: Title, vector: Floats, space: str, *, local: bool) -> PatternRecord:
         """Store the event and add it to its pattern; return the pattern as it is now.
 
-        `vector` is kept for a new pattern; a known one keeps its own until `reembed`. Raises InputError for numbers out
-        of range and StoreError for another space; nothing is stored then.
+        Once it returns, the event outlives a crash of the program. A power cut may take the events of the last moments,
+        since only a checkpoint waits for the disk (synchronous=NORMAL): each is there whole or not at all, and the file
+        stays sound. `vector` is kept for a new pattern; a known one keeps its own until `reembed`. Raises InputError
+        for numbers out of range and StoreError for another space; nothing is stored then.
         """
         watched = (event.content_id, event.at, event.slot, event.watched_milli, event.season, event.episode)
         row_id = pattern_id(event.content_id, event.slot)
         kind = _KINDS.index(title.kind)
         with self._writing(event):
-            self._hold_to(space)
+            if self._held_to(space) is None:
+                self._connection.execute(_SQL["set_space"], (space,))
             self._connection.execute(_SQL["add_event"], watched)
             self._connection.execute(_SQL["set_watched"], watched)
             if local:
@@ -80,16 +84,23 @@ class SqliteDeviceStore(DeviceStore):
                 self._vectors.set_attributes(row_id, sums)
         return pattern
 
-    def events(self, newest: int | None = None) -> list[WatchRecord]:
-        """Return the `newest` events (all with None), in order of recording."""
+    def events(
+        self, newest: int | None = None, *, slot: int | None = None, content_id: str | None = None
+    ) -> list[WatchRecord]:
+        """Return the `newest` events (all with None) of a context and of a title, in order of recording."""
         if newest is not None and newest < 0:
             raise InputError(f"newest is {newest}, allowed: 0 and more: leave it out for all events")
-        rows = self._rows("events", (-1 if newest is None else newest,))
+        given = {"slot": slot, "content_id": content_id}
+        asked = {column: value for column, value in given.items() if value is not None}
+        where = " AND ".join(f"{column} = ?" for column in asked) or "TRUE"
+        sql, values = _SQL["events"].replace("{where}", where), (*asked.values(), -1 if newest is None else newest)
+        with store_errors(self._location):
+            rows = self._connection.execute(sql, values).fetchall()
         return [WatchRecord(*row) for row in reversed(rows)]
 
-    def last_watches(self) -> dict[str, WatchRecord]:
-        """Return the last recorded event of each title."""
-        return {row[0]: WatchRecord(*row) for row in self._rows("last_watches")}
+    def watched(self) -> dict[str, Watched]:
+        """Return what all events of each title say together, by its id."""
+        return {row[0]: Watched(*row[:-1], best_milli=row[-1]) for row in self._rows("watched")}
 
     def event_count(self) -> int:
         """Return how many events there are."""
@@ -106,9 +117,14 @@ class SqliteDeviceStore(DeviceStore):
         found = {row[0]: row for row in self._rows("patterns_by_id", (msgspec.json.encode(ids).decode(),))}
         return [PatternRecord(*found[row_id]) for row_id in ids if row_id in found]
 
-    def search(self, query: Floats, k: int, where: Where | None = None) -> list[Hit]:
-        """Return the patterns nearest to `query`; `where` may name slot, kind, sample_count and success_milli."""
-        return self._vectors.search(query, k, where)
+    def search(self, query: Floats, k: int, space: str, where: Where | None = None) -> list[Hit]:
+        """Return the patterns nearest to `query`, which is of `space`; raises StoreError for another one.
+
+        `where` may name slot, kind, sample_count and success_milli.
+        """
+        with store_errors(self._location), snapshot(self._connection):
+            self._held_to(space)
+            return self._vectors.search(query, k, where)
 
     def vectors(self, ids: Sequence[int]) -> Floats:
         """Return the patterns' vectors (n, dimensions) in order of `ids`; raises InputError for an unknown one."""
@@ -162,14 +178,15 @@ class SqliteDeviceStore(DeviceStore):
         with store_errors(self._location):
             return int(self._connection.execute(_SQL[name]).get)
 
-    def _hold_to(self, space: str) -> None:
+    def _held_to(self, space: str) -> str | None:
+        """Return the space of the vectors, None as long as there are none; raises StoreError for another one."""
         held = self.space()
-        if held is None:
-            self._connection.execute(_SQL["set_space"], (space,))
-        elif held != space:
+        if held not in (None, space):
             raise StoreError(
-                f"{self._location} holds vectors of space {held}, asked for {space}: embed the patterns anew"
+                f"{self._location} holds vectors of space {held}, asked for {space}: let one embedder use it, and open "
+                "it again to embed the patterns anew"
             )
+        return held
 
     @contextmanager
     def _writing(self, event: WatchRecord | None) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The built-in vector store of a TV: sqlite-vec keeps the vectors, a matrix in memory answers.
 
-vec0 scans 10,000 vectors in 4 ms, numpy in 0.4 ms, both exactly. With `in_memory=False` vec0 answers and the 15 MB of
-the matrix are saved; the tests hold the two against each other.
+Of 10,000 vectors vec0 finds the nearest 50 in 15 ms, numpy in 0.4 ms, both exactly. With `in_memory=False` vec0 answers
+and the matrix's 16 MB of memory are saved; the tests hold the two against each other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from omega.core.hooks import hookimpl
 from omega.core.ports import VectorStore
 from omega_storage.connection import apsw, connect, store_errors, transaction
 from omega_storage.matrix import Matrix, ranked
-from omega_storage.vec0 import floats, read_matrix, statements
+from omega_storage.vec0 import difference, floats, read_matrix, statements
 from omega_storage.vectors import (
     checked_integer,
     filter_bounds,
@@ -201,15 +201,14 @@ class SqliteVecStore(VectorStore):
                     self._connection.execute(self._sql["create"])
             found = self._definition()
         if found != self._sql["create"]:
-            held, asked = (str(text).partition("USING ")[2] for text in (found, self._sql["create"]))
-            raise StoreError(f"{self._location} holds {held}, asked for {asked}: name another file or embed anew")
+            raise StoreError(f"{self._location} holds {difference(found or '', self.dimensions, self.attributes)}")
 
     def _definition(self) -> str | None:
         found: str | None = self._connection.execute(self._sql["definition"], (self._table,)).get
         return found
 
     def _refresh(self) -> None:
-        """Read the matrix if another connection wrote since: `data_version` moves then, and takes 5 us to ask for."""
+        """Read the matrix if another connection wrote since: `data_version` moves then, and takes 3 us to ask for."""
         if not self._in_memory:
             return
         version = self._connection.execute("PRAGMA data_version").get

@@ -22,6 +22,8 @@ MAX_ATTRIBUTES = 16
 """vec0 keeps no more metadata columns."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _RESERVED = {"id", "vector", "rowid", "distance", "k"}
+_DIMENSIONS = re.compile(r"\bFLOAT\[(\d+)\]")
+_ATTRIBUTE = re.compile(r", (\w+) INTEGER\b")
 _ROWS_AT_ONCE = 512
 
 
@@ -30,7 +32,7 @@ def read_matrix(
 ) -> Matrix:
     """Return all rows of a vec0 table, from its chunks if they are laid out as known, else row by row.
 
-    10,000 x 384 with four attributes take 7 ms from chunks and 85 ms by rows.
+    10,000 x 384 with four attributes take 8 ms from chunks and 100 ms by rows.
     """
     try:
         matrix = _from_chunks(connection, sql, dimensions, attributes)
@@ -72,6 +74,17 @@ def _from_rows(
         values = np.array(columns, np.int64).reshape(len(attributes), len(part)).T
         matrix.extend(np.array(ids, np.int64), floats(b"".join(blobs), dimensions), values)
     return matrix
+
+
+def difference(definition: str, dimensions: int, attributes: Sequence[str]) -> str:
+    """Say in what a table, by the statement that made it, differs from what is asked for, and what to do."""
+    held = _DIMENSIONS.search(definition)
+    if held and int(held[1]) != dimensions:
+        advice = "use the embedder that it was made with, or another folder"
+        return f"vectors of {held[1]} dimensions, asked for {dimensions}: {advice}"
+    names, asked = (", ".join(names) or "none" for names in (_ATTRIBUTE.findall(definition), attributes))
+    advice = "it was made by another release, use that one, or another folder"
+    return f"vectors with the attributes {names}, asked for {asked}: {advice}"
 
 
 def floats(raw: bytes, dimensions: int) -> Floats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 from pathlib import Path
@@ -130,11 +131,118 @@ def test_an_unknown_command_is_named(omega: Omega) -> None:
 
 
 def test_plugins_are_listed_with_their_origin(omega: Omega) -> None:
-    found = {(p["kind"], p["name"]): p for p in omega("plugins", "--json").json}
+    listed = omega("plugins", "--json").json
+    assert listed["broken"] == []
+    found = {(p["kind"], p["name"]): p for p in listed["plugins"]}
     for built_in in (("embedder", "onnx"), ("embedder", "static"), ("vector store", "sqlite-vec")):
         assert found[built_in]["origin"] == "built in"
         assert len(found[built_in]["summary"]) > 10
     assert "sqlite-vec" in omega("plugins").out
+
+
+CLASHING = """
+import typer
+from omega.core.hooks import hookimpl
+from omega.core.ports import Embedder
+
+class Half(Embedder):
+    NAME = "half"
+
+@hookimpl
+def omega_embedders():
+    return [Half]
+
+@hookimpl
+def omega_commands(app):
+    @app.command("demo")
+    def mine() -> None:
+        print("not omega's")
+
+    @app.command()
+    def device() -> None:
+        print("not omega's")
+
+    @app.command()
+    def unbuildable(odd: object) -> None:
+        print(odd)
+
+    @app.command()
+    def well() -> None:
+        print("this is well")
+
+    app.add_typer(typer.Typer(), name="config")
+"""
+
+
+BURSTING = """
+from omega.core.hooks import hookimpl
+from omega.core.ports import Embedder
+from omega.core.errors import ModelError
+
+class Bursting(Embedder):
+    NAME = "bursting"
+
+    @classmethod
+    def open(cls, model=None, *, threads=1):
+        raise ZeroDivisionError("no\\nmodel")
+
+    def embed(self, texts):
+        return []
+
+class Refusing(Bursting):
+    NAME = "refusing"
+
+    @classmethod
+    def open(cls, model=None, *, threads=1):
+        raise ModelError("model is mine, allowed: yours")
+
+@hookimpl
+def omega_embedders():
+    return [Bursting, Refusing]
+"""
+
+
+def install(tmp_path: Path, source: str) -> dict[str, str]:
+    """Install distribution `clash` of one module and return the environment that has it on its path."""
+    site = tmp_path / "site"
+    info = site / "clash-1.2.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: clash\nVersion: 1.2\n", "utf-8")
+    (info / "entry_points.txt").write_text("[omega]\nclash = clash_module\n", "utf-8")
+    (site / "clash_module.py").write_text(source, "utf-8")
+    return {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def test_an_embedder_that_fails_to_open_is_named(process: Process, tmp_path: Path) -> None:
+    env = install(tmp_path, BURSTING)
+    failed = process("device", "init", "--embedder", "bursting", env=env, code=4).complaint
+    assert failed.startswith("error: embedder bursting failed to open (ZeroDivisionError: no model): ")
+    refused = process("device", "init", "--embedder", "refusing", env=env, code=2).complaint
+    assert refused == "error: model is mine, allowed: yours"
+
+
+def test_broken_and_clashing_plugins_are_named_once_and_leave_omega_as_it_is(process: Process, tmp_path: Path) -> None:
+    env = install(tmp_path, CLASHING)
+    listed = process("plugins", "--json", env=env)
+    reasons = [broken["reason"] for broken in listed.json["broken"]]
+    assert [reason for reason in reasons if reason.startswith("command")] == [
+        f"command '{name}' is there already: rename it" for name in ("demo", "device", "config")
+    ]
+    assert [reason for reason in reasons if "type" in reason.lower()], "the parameter that typer can't take"
+    assert reasons[-1] == "embedder Half lacks embed, open: implement all of Embedder"
+    assert len(reasons) == 5
+    warnings = [f"warning: plugin clash 1.2 is broken: {reason}" for reason in reasons]
+    assert listed.err.splitlines() == warnings
+    strangers = [(p["kind"], p["name"]) for p in listed.json["plugins"] if p["origin"] == "clash 1.2"]
+    assert strangers == [("command", "well")]
+
+    assert process("plugins", env=env).err.splitlines() == warnings
+    assert process("well", env=env).out == "this is well\n"
+    assert "--seed" in process("demo", "--help", env=env).out
+    assert "recommend" in process("device", "--help", env=env).out
+    assert "show" in process("config", "--help", env=env).out
+    strict = process("plugins", env=env | {"CI": "1"}, code=4).complaint
+    assert strict.startswith("error: plugin clash 1.2 is broken (command 'demo' is there already")
 
 
 def test_settings_are_shown_with_the_place_they_came_from(

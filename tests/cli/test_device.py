@@ -139,7 +139,7 @@ def test_why_and_recommend_agree_on_the_first_place(omega: Omega) -> None:
 
 
 def test_status_tells_figures_and_habits(omega: Omega) -> None:
-    assert "nothing learned yet" in omega("device", "status").out
+    assert "no habit yet" in omega("device", "status").out
     evenings = [
         f'{{"content_id":"{content_id}","watch_pct":1,"at":"2026-02-{day:02}T20:00:00"}}'
         for day in (2, 3, 4, 5)
@@ -155,8 +155,17 @@ def test_status_tells_figures_and_habits(omega: Omega) -> None:
 
 def test_two_stores_know_nothing_of_each_other(omega: Omega) -> None:
     omega("device", "observe", HEAT, "--store", "living-room")
+    omega("device", "init", "--store", "bedroom")
     assert omega("device", "status", "--store", "bedroom", "--json").json["events"] == 0
     assert omega("device", "status", "--store", "living-room", "--json").json["events"] == 1
+
+
+@pytest.mark.parametrize("command", [("status",), ("recommend",), ("why", "heat-1995")])
+def test_a_mistyped_store_makes_no_tv(omega: Omega, tmp_path: Path, command: tuple[str, ...]) -> None:
+    typo = tmp_path / "livin-room"
+    told = omega("device", *command, "--store", typo, code=3).complaint
+    assert "livin-room holds no TV's store: make one with omega device init" in told
+    assert not typo.exists()
 
 
 def test_a_store_changes_its_embedder_and_keeps_its_events(omega: Omega) -> None:

@@ -325,3 +325,30 @@ def test_the_examples_movies_stand_in_a_public_list(example: Catalog) -> None:
     movies = [title for title in example if title.kind == "movie" and title.year <= 2012]
     assert len(movies) > 300
     assert [t.title for t in movies if f"{t.title} ({t.year})" not in public] == []
+
+
+def test_ids_are_unique_whatever_their_type() -> None:
+    rows = [("row 1", HEAT | {"id": 12}), ("row 2", HEAT | {"id": 12})]
+    with pytest.raises(CatalogError, match="row 2: id 12 stands at row 1 already"):
+        checked_titles(rows)
+
+
+def test_a_column_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,title,year,kind,genres,minutes,age,populartiy\nx,X,2000,movie,war,90,12,0.5\n")
+    with pytest.raises(CatalogError, match="has the column 'populartiy', allowed: id,title,"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_lineage_that_is_not_its_own_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.jsonl"
+    catalog = Catalog.read(EXAMPLE_CATALOG_PATH)
+    catalog.write(file)
+    file.write_text(file.read_text().replace(f'"lineage":"{catalog.lineage}"', '"lineage":"0000000000000000"', 1))
+    with pytest.raises(CatalogError, match="has lineage 0000000000000000, its first epoch"):
+        Catalog.read(file)
+
+
+@pytest.mark.parametrize("year", ["2_000", "٢٠٠٠", "1e3", "+2000", ""])
+def test_a_year_is_written_in_digits(year: str) -> None:
+    with pytest.raises(CatalogError, match="year is"):
+        checked_titles([("row 1", HEAT | {"year": year})])

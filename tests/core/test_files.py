@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from omega.core.errors import CatalogError, InputError
 from omega.core.files import atomic_folder, atomic_path, read_bounded, write_atomically
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_file_is_read_up_to_the_limit(tmp_path: Path) -> None:
@@ -102,3 +100,44 @@ def test_an_empty_folder_is_filled_but_a_strangers_kept(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="is there already, allowed: a new name"):
             filled(taken, "x")
     assert (tmp_path / "full" / "yours").read_text() == "x"
+
+
+def test_a_full_disk_is_told_in_words(tmp_path: Path) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        pytest.raises(InputError, match=r"f\.txt can't be written: No space left on device"),
+        atomic_path(tmp_path / "f.txt"),
+    ):
+        fill()
+    with pytest.raises(InputError, match="d can't be written: No space left on device"), atomic_folder(tmp_path / "d"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    def work() -> None:
+        with atomic_folder(tmp_path / "out") as folder:
+            (folder / "ours").touch()
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "theirs").touch()
+
+    with pytest.raises(InputError, match="is there already"):
+        work()
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["theirs"]
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_older_folder_is_replaced_whole(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    with atomic_folder(tmp_path / "out", replaces=lambda folder: (folder / "old").exists()) as folder:
+        (folder / "new").touch()
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["new"]
+    assert [file.name for file in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_device_is_no_plain_file() -> None:
+    with pytest.raises(InputError, match="/dev/zero can't be read: it is no plain file"):
+        read_bounded(Path("/dev/zero"), 100)

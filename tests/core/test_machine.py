@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -49,3 +50,22 @@ def test_blas_stays_on_one_thread_unless_something_else_was_set(monkeypatch: pyt
     monkeypatch.delenv("OPENBLAS_NUM_THREADS")
     single_blas_thread()
     assert run_fresh([sys.executable, "-c", "import os; print(os.environ['OPENBLAS_NUM_THREADS'])"]) == b"1\n"
+
+
+NUMPY_FIRST = """
+import numpy
+from threadpoolctl import threadpool_info
+from omega.core.machine import single_blas_thread
+single_blas_thread()
+numpy.ones((64, 64)) @ numpy.ones((64, 64))
+print({found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"})
+"""
+
+
+def test_blas_keeps_to_one_thread_even_where_numpy_was_there_first() -> None:
+    assert run_fresh([sys.executable, "-c", NUMPY_FIRST]) == b"{1}\n"
+
+
+def test_who_chose_a_number_of_threads_keeps_it() -> None:
+    found = run_fresh([sys.executable, "-c", NUMPY_FIRST], environment={"OPENBLAS_NUM_THREADS": "2"})
+    assert found in (b"{2}\n", b"{1}\n") if (os.cpu_count() or 1) < 2 else found == b"{2}\n"

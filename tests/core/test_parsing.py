@@ -11,17 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omega.core.clock import MachineZone, local_now
 from omega.core.errors import InputError
-from omega.core.parsing import (
-    MAX_JSON_BYTES,
-    MachineZone,
-    check_context,
-    check_event,
-    completed,
-    local_now,
-    parse_context,
-    parse_event,
-)
+from omega.core.parsing import MAX_JSON_BYTES, check_context, check_event, completed, parse_context, parse_event
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent, slot_of
 
 NOW = datetime(2026, 1, 5, 20, 0, tzinfo=timezone(timedelta(hours=1)))
@@ -231,3 +223,12 @@ def test_the_machines_zone_knows_summer_and_winter(monkeypatch: pytest.MonkeyPat
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    "at", ["9999-12-31T23:59:59", "0001-01-01T00:00:00", "1890-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+)
+def test_a_year_that_no_zone_knows_is_refused_in_words(at: str) -> None:
+    event = parse_event(f'{{"content_id":"abc","watch_pct":1,"at":"{at}"}}')
+    with pytest.raises(InputError, match=r"at is .*, allowed: a time like"):
+        check_event(event, now=local_now())

@@ -115,3 +115,16 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     (tmp_path / "omega.toml").write_bytes(b"#" * 1_000_001)
     with pytest.raises(SettingsError, match="1,000,001 B, allowed: 1,000,000 B"):
         resolve({"home": tmp_path}, {})
+
+
+def test_paths_in_a_file_are_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "omega.toml").write_text('store = "living-room"\ncatalog = "titles.jsonl"\n')
+    settings = resolve({"home": tmp_path}, {}).settings
+    assert (settings.store, settings.catalog) == (tmp_path / "living-room", str(tmp_path / "titles.jsonl"))
+    (tmp_path / "omega.toml").write_text('catalog = "example"\n')
+    assert resolve({"home": tmp_path}, {}).settings.catalog == "example"
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(SettingsError, match="store is '' "):
+        resolve({"store": ""}, {})

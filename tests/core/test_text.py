@@ -137,4 +137,5 @@ def test_the_templates_of_version_1() -> None:
     assert title_text("Heat", "movie", ["crime", "drama"]) == "Heat. crime, drama movie"
     assert context_text("evening", "weekday") == "something to watch on a weekday evening"
     assert context_text("night", "weekend", "scary") == "something scary to watch on a weekend night"
-    assert genre_text("horror") == "horror movie"
+    assert genre_text("horror") == "something scary, creepy, disturbing, tense to watch: horror"
+    assert genre_text("noir") == "something noir to watch: noir"

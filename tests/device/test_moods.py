@@ -65,3 +65,17 @@ def test_a_mood_still_counts_once_there_is_a_taste(brain: Brain, example: Catalo
     scary = brain.recommend(parse_context('{"time":"evening","mood":"scary"}'))
     assert [r.content_id for r in relaxed] != [r.content_id for r in scary]
     assert how_many({"horror"}, scary, example) > how_many({"horror"}, relaxed, example)
+
+
+@pytest.mark.parametrize("mood", ["relaxed", "calm", "cozy", "feel good", "with the kids"])
+def test_a_gentle_mood_brings_no_horror(brain: Brain, example: Catalog, mood: str) -> None:
+    found = brain.recommend(parse_context(f'{{"time":"evening","mood":"{mood}"}}'), 12)
+    assert how_many({"horror", "war", "crime"}, found, example) <= 1
+    assert how_many({"horror"}, found, example) == 0
+    assert "a-quiet-place-2018" not in {r.content_id for r in found}
+
+
+@pytest.mark.parametrize("mood", ["qwertz", "x", "42"])
+def test_a_mood_that_nothing_answers_to_changes_no_score(brain: Brain, mood: str) -> None:
+    asked = brain.recommend(parse_context(f'{{"time":"evening","mood":"{mood}"}}'))
+    assert "mood" not in {reason.kind for r in asked for reason in r.reasons}

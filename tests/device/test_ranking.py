@@ -18,7 +18,7 @@ from omega.core.types import ContentType, Title
 from omega.device import ranking
 from omega.device.ranking import TERMS, Evidence, Weights
 from omega.device.taste import Taste
-from omega.device.titles import load_or_embed
+from omega.device.titles import load_or_embed, unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,9 +162,9 @@ def test_a_mood_fits_with_mean_0_and_variance_1(three: TitleArrays) -> None:
     assert int(np.argmax(fit)) == 2
 
 
-def test_half_of_a_moods_fit_is_the_title_and_half_its_genre(three: TitleArrays) -> None:
-    """Two war titles share their genre's half; what is left between them is their own texts'."""
-    mood = random_units(1, 384)[0]
+def test_a_moods_fit_is_four_fifths_the_genres_and_one_fifth_the_title(three: TitleArrays) -> None:
+    """Two war titles share their genre's part; what is left between them is their own texts'."""
+    mood = unit(three.genre_vectors[three.genre_names.index("war")] + 1.5 * random_units(1, 384)[0])
 
     def standard(values: Floats) -> Floats:
         return np.asarray((values - values.mean()) / values.std(), np.float32)
@@ -173,8 +173,16 @@ def test_half_of_a_moods_fit_is_the_title_and_half_its_genre(three: TitleArrays)
     war, music = (float(three.genre_vectors[three.genre_names.index(name)] @ mood) for name in ("war", "music"))
     by_genre = standard(np.array([war, war, music], np.float32))
     fit = ranking.mood_fit(three, mood)
-    assert np.allclose(fit, standard(own + by_genre), atol=1e-4)
-    assert not np.allclose(fit, own, atol=0.1)
+    assert np.allclose(fit, standard(0.2 * own + 0.8 * by_genre), atol=1e-4)
+    assert not np.allclose(fit, own, atol=0.02)
+
+
+def test_a_mood_that_no_genre_answers_to_moves_nothing(three: TitleArrays) -> None:
+    genres = three.genre_vectors
+    mood = random_units(1, 384)[0]
+    mood = unit(mood - genres.T @ np.linalg.lstsq(genres.T, mood, rcond=None)[0])
+    assert np.allclose(genres @ mood, 0, atol=1e-5)
+    assert not ranking.mood_fit(three, mood).any()
 
 
 def test_pairs_that_are_opposed_are_not_rewarded() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def leanings(titles: TitleArrays, genres: dict[str, float], kinds: tuple[float, float, float] = (0, 0, 0)) -> Leanings:
     row = np.array([genres.get(name, 0.0) for name in titles.genre_names], np.float32)
-    return Leanings(np.zeros(384, np.float32), row, row, np.array(kinds, np.float32))
+    return Leanings(np.zeros(384, np.float32), 5.0, row, row, np.array(kinds, np.float32))
 
 
 def weights(titles: TitleArrays, *genres: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -95,3 +96,9 @@ def test_three_liked_events_make_a_habit(arrays: TitleArrays) -> None:
     taste.add(1000, arrays.centered[0], horror)
     taste.add_in(7, 1000, horror, 2)
     assert words.habits(arrays, taste) == ["weekend nights: horror, of every kind"]
+
+
+def test_who_liked_nothing_yet_is_not_told_of_joys(arrays: TitleArrays) -> None:
+    nothing = replace(leanings(arrays, {}), liked=0.0)
+    assert words.taste_words(arrays, nothing, weights(arrays, "war"), 1.0) == "unlike what you gave up lately"
+    assert words.taste_words(arrays, nothing, weights(arrays, "war"), -1.0) == "close to what you gave up lately"

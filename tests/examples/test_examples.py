@@ -73,7 +73,8 @@ class TestHelloEmbedder(EmbedderContract):
 
 def test_the_plugin_is_listed_with_its_distribution(installed: Path, tmp_path: Path) -> None:
     found = json.loads(omega(tmp_path, installed, "plugins", "--json"))
-    mine = [plugin for plugin in found if plugin["origin"] == "omega-hello 0.1.0"]
+    assert found["broken"] == []
+    mine = [plugin for plugin in found["plugins"] if plugin["origin"] == "omega-hello 0.1.0"]
     assert [(plugin["kind"], plugin["name"]) for plugin in mine] == [("embedder", "hello"), ("command", "hello")]
     assert "an example" in mine[0]["summary"]
 
@@ -108,14 +109,18 @@ def test_a_plugin_that_fails_to_load_is_named_and_skipped_outside_ci(installed: 
     command = ["-m", "omega_cli", "plugins", "--json"]
     strict = run(command, tmp_path, broken)
     assert strict.returncode == 4
-    assert "plugin omega-hello 0.1.0 failed to load (ModuleNotFoundError" in strict.stderr
+    assert "plugin omega-hello 0.1.0 is broken (ModuleNotFoundError" in strict.stderr
     program = (
         "import os, runpy; del os.environ['CI']; runpy.run_module('omega_cli', run_name='__main__', alter_sys=True)"
     )
     lenient = run(["-c", program, *command[2:]], tmp_path, broken)
     assert lenient.returncode == 0
-    assert "plugin omega-hello 0.1.0 is skipped, it failed to load" in lenient.stderr
-    assert {plugin["origin"] for plugin in json.loads(lenient.stdout)} == {"built in"}
+    (warning,) = lenient.stderr.splitlines()
+    reason = "ModuleNotFoundError: No module named 'nothing_of_that_name'"
+    assert warning == f"warning: plugin omega-hello 0.1.0 is broken: {reason}"
+    found = json.loads(lenient.stdout)
+    assert found["broken"] == [{"origin": "omega-hello 0.1.0", "reason": reason}]
+    assert {plugin["origin"] for plugin in found["plugins"]} == {"built in"}
 
 
 def test_one_tv_recommends_five_titles_with_reasons(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import apsw
 import pytest
 
 from omega.core.errors import StoreError
-from omega_storage.connection import connect, migrate, pragma, size_bytes, store_errors, transaction
+from omega_storage.connection import connect, migrate, pragma, size_bytes, snapshot, store_errors, transaction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +120,17 @@ def test_an_outer_failure_takes_inner_ones_along(tmp_path: Path) -> None:
     assert connection.execute("SELECT count(*) FROM t").get == 0
 
 
+def test_a_snapshot_is_one_moment(tmp_path: Path) -> None:
+    path = str(tmp_path / "d.db")
+    one, two = connect(path), connect(path)
+    one.execute("CREATE TABLE t (x)")
+    with snapshot(one):
+        before = one.execute("SELECT count(*) FROM t").get
+        insert(two, 1)
+        assert one.execute("SELECT count(*) FROM t").get == before == 0
+    assert one.execute("SELECT count(*) FROM t").get == 1
+
+
 def test_a_second_writer_is_told(tmp_path: Path) -> None:
     path = str(tmp_path / "d.db")
     one, two = connect(path), connect(path)
@@ -126,6 +138,19 @@ def test_a_second_writer_is_told(tmp_path: Path) -> None:
     two.execute("CREATE TABLE t (x)")
     with transaction(one), pytest.raises(StoreError, match="another process is writing"), store_errors(path):
         insert(two, 1)
+
+
+def test_waits_for_a_writer_before_it_switches_to_wal(tmp_path: Path) -> None:
+    path = str(tmp_path / "d.db")
+    other, refused = apsw.Connection(path), apsw.Connection(path)
+    other.execute("CREATE TABLE t (x); BEGIN IMMEDIATE")
+    refused.set_busy_timeout(60_000)
+    with pytest.raises(apsw.BusyError):
+        refused.execute("PRAGMA journal_mode = WAL")
+    release = threading.Timer(0.2, other.execute, ["COMMIT"])
+    release.start()
+    assert connect(path).execute("PRAGMA journal_mode").get == "wal"
+    release.join()
 
 
 def test_a_full_database_is_told_and_nothing_stored(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import apsw
@@ -78,7 +79,7 @@ def test_a_kill_loses_and_tears_nothing(tmp_path: Path) -> None:
         assert patterns == sorted(connection.execute(f"{rows} {VECTOR_TABLE}").fetchall())
         connection.close()
         store = SqliteDeviceStore.open(path)
-        assert len(store.search(random_units(1, 384)[0], 10_000)) == store.pattern_count() == len(patterns)
+        assert len(store.search(random_units(1, 384)[0], 10_000, "s")) == store.pattern_count() == len(patterns)
         store.close()
 
 
@@ -113,6 +114,65 @@ def test_refuses_what_is_no_store(tmp_path: Path) -> None:
         SqliteDeviceStore.open(tmp_path / "file" / "d.db")
 
 
+def test_says_which_dimensions_it_was_made_with(tmp_path: Path) -> None:
+    SqliteDeviceStore.open(tmp_path / "d.db", dimensions=128).close()
+    advice = "use the embedder that it was made with, or another folder"
+    with pytest.raises(StoreError) as raised:
+        SqliteDeviceStore.open(tmp_path / "d.db")
+    assert str(raised.value) == f"{tmp_path}/d.db holds vectors of 128 dimensions, asked for 384: {advice}"
+
+
+def test_reads_events_by_index(store: SqliteDeviceStore) -> None:
+    statements: list[str] = []
+    store._connection.trace_v2(apsw.SQLITE_TRACE_STMT, lambda event: statements.append(event["sql"]))
+    store.events(400)
+    store.events(400, slot=3)
+    store.events(content_id="t")
+    store._connection.trace_v2(0, None)
+    plans = [
+        [row[3] for row in store._connection.execute(f"EXPLAIN QUERY PLAN {sql}", (1,) * sql.count("?"))]
+        for sql in statements
+    ]
+    by_slot, by_title = "USING INDEX event_by_slot (slot=?)", "USING INDEX event_by_title (content_id=?)"
+    assert plans == [["SCAN event"], [f"SEARCH event {by_slot}"], [f"SEARCH event {by_title}"]]
+
+
+OPENER = """
+import sys
+from pathlib import Path
+from omega.core.errors import StoreError
+from omega_storage.device_sqlite import SqliteDeviceStore
+print("ready", flush=True)
+for line in sys.stdin:
+    try:
+        SqliteDeviceStore.open(Path(line.strip())).close()
+        print("ok", flush=True)
+    except StoreError as error:
+        print(error, flush=True)
+"""
+
+
+def test_several_processes_open_a_new_file_at_once(tmp_path: Path) -> None:
+    with ExitStack() as closing:
+        command = [sys.executable, "-c", OPENER]
+        openers = [
+            closing.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            for _ in range(4)
+        ]
+        assert [said(opener) for opener in openers] == ["ready"] * 4
+        for number in range(100):
+            for opener in openers:
+                assert opener.stdin is not None
+                opener.stdin.write(f"{tmp_path}/{number}.db\n")
+                opener.stdin.flush()
+            assert [said(opener) for opener in openers] == ["ok"] * 4
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
 def test_known_patterns_keep_their_vector(store: SqliteDeviceStore) -> None:
     first, second = random_units(2)
     pattern = store.record(a_watch(), a_title(), first, "s", local=False)
@@ -136,10 +196,10 @@ def test_a_full_disk_leaves_file_and_memory_as_they_were(store: SqliteDeviceStor
         fill()
     assert 1 < recorded < 2999
     assert len(store.events()) == store.pattern_count() == recorded
-    assert len(store.search(vectors[5], 5000)) == recorded
+    assert len(store.search(vectors[5], 5000, "s")) == recorded
     store._connection.execute("PRAGMA max_page_count = 100000")
     store.record(a_watch("last"), a_title("last"), vectors[2999], "s", local=False)
-    assert store.search(vectors[2999], 1)[0].similarity == pytest.approx(1, abs=1e-5)
+    assert store.search(vectors[2999], 1, "s")[0].similarity == pytest.approx(1, abs=1e-5)
 
 
 def test_memory_follows_when_the_commit_fails(store: SqliteDeviceStore) -> None:
@@ -155,8 +215,8 @@ def test_memory_follows_when_the_commit_fails(store: SqliteDeviceStore) -> None:
     with pytest.raises(InputError):
         store.record(a_watch("t0"), a_title("t0"), vectors[0], "s", local=False)
     store._connection.set_commit_hook(None)
-    assert len(store.search(vectors[1], 5)) == store.pattern_count() == len(store.events()) == 1
-    assert len(store.search(vectors[1], 5, {"success_milli": (100, 100)})) == 1
+    assert len(store.search(vectors[1], 5, "s")) == store.pattern_count() == len(store.events()) == 1
+    assert len(store.search(vectors[1], 5, "s", {"success_milli": (100, 100)})) == 1
 
 
 def test_a_failed_reembed_keeps_the_old_vectors_in_memory_too(store: SqliteDeviceStore) -> None:

@@ -298,6 +298,16 @@ def test_attributes_may_be_words_of_sql(tmp_path: Path) -> None:
     assert store.count({"order": (4, 4), "group": (2, 2), "select": (3, 3)}) == 1
 
 
+def test_says_which_attributes_it_was_made_with(tmp_path: Path) -> None:
+    path = str(tmp_path / "v.db")
+    SqliteVecStore.open(path, dimensions=8, attributes=("order", "slot")).close()
+    advice = "it was made by another release, use that one, or another folder"
+    for asked, words in ((("slot",), "slot"), ((), "none")):
+        with pytest.raises(StoreError) as raised:
+            SqliteVecStore.open(path, dimensions=8, attributes=asked)
+        assert str(raised.value) == f"{path} holds vectors with the attributes order, slot, asked for {words}: {advice}"
+
+
 @pytest.mark.parametrize(
     "names", [("id",), ("distance",), ("Slot",), ('x" , y',), ("",), ("a", "a"), tuple(f"a{i}" for i in range(17))]
 )

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from omega.core.errors import InputError, StoreError
-from omega.core.ports import VectorRow, WatchRecord
+from omega.core.ports import VectorRow, Watched, WatchRecord
 from omega.core.types import ContentType, Title, pattern_id
 
 if TYPE_CHECKING:
@@ -245,10 +245,10 @@ class DeviceStoreContract(ABC):
         return random_units(12)
 
     def test_is_empty_at_first(self, store: DeviceStore, vectors: Floats) -> None:
-        assert (store.events(), store.last_watches(), store.patterns(), store.local_titles()) == ([], {}, [], {})
+        assert (store.events(), store.watched(), store.patterns(), store.local_titles()) == ([], {}, [], {})
         assert store.space() is None
         assert store.event_count() == store.pattern_count() == 0
-        assert store.search(vectors[0], 3) == []
+        assert store.search(vectors[0], 3, "s") == []
         assert store.vectors([]).shape == (0, DIMENSIONS)
 
     def test_adds_events_up_by_title_and_context(self, store: DeviceStore, vectors: Floats) -> None:
@@ -269,9 +269,39 @@ class DeviceStoreContract(ABC):
         assert store.events() == store.events(50) == watches
         assert store.events(3) == watches[-3:]
         assert store.events(0) == []
-        assert store.last_watches() == {"dark-2017": watches[-1]}
         with pytest.raises(InputError):
             store.events(-1)
+
+    def test_gives_events_of_a_context_and_of_a_title(self, store: DeviceStore, vectors: Floats) -> None:
+        watches = [a_watch(f"t{i % 3}", at=1000 - i, slot=i % 4) for i in range(24)]
+        for watch in watches:
+            store.record(watch, a_title(watch.content_id), vectors[0], "s", local=False)
+        assert store.events(slot=3) == watches[3::4]
+        assert store.events(2, slot=0) == watches[16:24:4]
+        assert store.events(content_id="t1") == watches[1::3]
+        assert store.events(3, content_id="t1") == watches[16::3]
+        assert store.events(slot=2, content_id="t1") == watches[10::12]
+        assert store.events(1, slot=2, content_id="t1") == [watches[22]]
+        assert store.events(slot=7) == store.events(content_id="t9") == store.events(0, slot=0) == []
+
+    def test_the_last_watch_is_the_latest_and_the_best_stays(self, store: DeviceStore, vectors: Floats) -> None:
+        states = []
+        for episode, (at, milli) in enumerate([(50, 300), (90, 950), (70, 100), (90, 200), (60, 1000), (95, 0)]):
+            watch = WatchRecord("t0", at, episode, milli, season=1, episode=episode)
+            store.record(watch, a_title("t0"), vectors[0], "s", local=False)
+            store.record(a_watch("t1", at=at), a_title("t1"), vectors[1], "s", local=False)
+            states.append(store.watched()["t0"])
+        assert [(state.at, state.watched_milli, state.best_milli) for state in states] == [
+            (50, 300, 300),
+            (90, 950, 950),
+            (90, 950, 950),
+            (90, 200, 950),
+            (90, 200, 1000),
+            (95, 0, 1000),
+        ]
+        assert [state.episode for state in states] == [state.slot for state in states] == [0, 1, 1, 3, 3, 5]
+        assert states[5] == Watched("t0", 95, 5, 0, season=1, episode=5, best_milli=1000)
+        assert set(store.watched()) == {"t0", "t1"}
 
     def test_gives_patterns_in_the_order_asked(self, store: DeviceStore, vectors: Floats) -> None:
         ids = [self._record(store, f"t{i}", vectors[i]) for i in range(6)]
@@ -287,19 +317,21 @@ class DeviceStoreContract(ABC):
         first = self._record(store, "t0", vectors[0], milli=1000)
         second = self._record(store, "t1", vectors[1], milli=100)
         self._record(store, "t0", vectors[0], milli=500)
-        assert [hit.id for hit in store.search(vectors[1], 2)] == [second, first]
-        assert [hit.id for hit in store.search(vectors[1], 2, {"sample_count": (2, 9)})] == [first]
-        assert [hit.id for hit in store.search(vectors[1], 2, {"success_milli": (1500, 1500)})] == [first]
-        assert [hit.id for hit in store.search(vectors[1], 2, {"slot": (4, 4), "sample_count": (1, 1)})] == [second]
-        assert store.search(vectors[1], 2, {"slot": (5, 7)}) == []
+        assert [hit.id for hit in store.search(vectors[1], 2, "s")] == [second, first]
+        assert [hit.id for hit in store.search(vectors[1], 2, "s", {"sample_count": (2, 9)})] == [first]
+        assert [hit.id for hit in store.search(vectors[1], 2, "s", {"success_milli": (1500, 1500)})] == [first]
+        assert [hit.id for hit in store.search(vectors[1], 2, "s", {"slot": (4, 4), "sample_count": (1, 1)})] == [
+            second
+        ]
+        assert store.search(vectors[1], 2, "s", {"slot": (5, 7)}) == []
         with pytest.raises(InputError):
-            store.search(vectors[1], 2, {"minutes": (5, 7)})
+            store.search(vectors[1], 2, "s", {"minutes": (5, 7)})
 
     def test_filters_by_kind(self, store: DeviceStore, vectors: Floats) -> None:
         for i, kind in enumerate(ContentType):
             store.record(a_watch(f"t{i}"), a_title(f"t{i}", kind), vectors[i], "s", local=False)
         for i, _ in enumerate(ContentType):
-            hits = store.search(vectors[5], 9, {"kind": (i, i)})
+            hits = store.search(vectors[5], 9, "s", {"kind": (i, i)})
             assert [hit.id for hit in hits] == [pattern_id(f"t{i}", 4)]
 
     def test_keeps_local_titles_only(self, store: DeviceStore, vectors: Floats) -> None:
@@ -345,9 +377,11 @@ class DeviceStoreContract(ABC):
         store.reembed("other", ids, vectors[4:8])
         assert store.space() == "other"
         assert np.allclose(store.vectors(ids), vectors[4:8], atol=1e-6)
-        assert [hit.id for hit in store.search(vectors[6], 1, {"success_milli": (200, 200)})] == [ids[2]]
+        assert [hit.id for hit in store.search(vectors[6], 1, "other", {"success_milli": (200, 200)})] == [ids[2]]
         with pytest.raises(StoreError):
             self._record(store, "t9", vectors[0])
+        with pytest.raises(StoreError):
+            store.search(vectors[0], 1, "s")
 
     def test_replaces_none_unless_all(self, store: DeviceStore, vectors: Floats) -> None:
         ids = [self._record(store, f"t{i}", vectors[i]) for i in range(3)]
@@ -358,12 +392,12 @@ class DeviceStoreContract(ABC):
             store.reembed("other", ids, np.stack([vectors[4], vectors[5], vectors[6] * 3]))
         assert store.space() == "s"
         assert np.allclose(store.vectors(ids), vectors[:3], atol=1e-6)
-        assert store.search(vectors[0], 1)[0].id == ids[0]
+        assert store.search(vectors[0], 1, "s")[0].id == ids[0]
 
     def test_compact_changes_no_answer(self, store: DeviceStore, vectors: Floats) -> None:
         ids = [self._record(store, f"t{i}", vectors[i]) for i in range(8)]
         store.compact()
-        assert [hit.id for hit in store.search(vectors[3], 1)] == [ids[3]]
+        assert [hit.id for hit in store.search(vectors[3], 1, "s")] == [ids[3]]
         assert store.pattern_count() == len(store.events()) == 8
         assert store.size_bytes() > 0
 
@@ -373,9 +407,9 @@ class DeviceStoreContract(ABC):
 
     @staticmethod
     def _holds_nothing(store: DeviceStore, query: Floats) -> None:
-        assert (store.events(), store.patterns(), store.last_watches(), store.local_titles()) == ([], [], {}, {})
+        assert (store.events(), store.patterns(), store.watched(), store.local_titles()) == ([], [], {}, {})
         assert store.space() is None
-        assert store.search(query, 3) == []
+        assert store.search(query, 3, "s") == []
 
 
 class DurableDeviceStoreContract(DeviceStoreContract):
@@ -396,10 +430,22 @@ class DurableDeviceStoreContract(DeviceStoreContract):
         with pytest.raises(StoreError):
             self.make(tmp_path, dimensions=DIMENSIONS * 2)
 
+    def test_refuses_to_search_what_another_process_embedded_anew(self, tmp_path: Path, vectors: Floats) -> None:
+        here, there = self.make(tmp_path), self.make(tmp_path)
+        assert here.search(vectors[0], 1, "any") == []
+        row_id = self._record(here, "t0", vectors[0])
+        assert [hit.id for hit in there.search(vectors[0], 1, "s")] == [row_id]
+        there.reembed("other", [row_id], vectors[1:2])
+        with pytest.raises(StoreError, match="vectors of space other, asked for s: "):
+            here.search(vectors[0], 1, "s")
+        assert here.search(vectors[1], 1, "other")[0].similarity > 0.999
+        for store in (here, there):
+            store.close()
+
     @staticmethod
     def _everything(store: DeviceStore, query: Floats) -> tuple[object, ...]:
-        lists = store.events(), store.patterns(), store.search(query, 50)
-        return *lists, store.last_watches(), store.local_titles(), store.space()
+        lists = store.events(), store.patterns(), store.search(query, 50, "s")
+        return *lists, store.watched(), store.local_titles(), store.space()
 
 
 class EmbedderContract(ABC):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omega.core.errors import InputError, StoreError
-from omega.core.ports import DeviceStore, Embedder, Hit, PatternRecord, VectorRow, VectorStore
+from omega.core.ports import DeviceStore, Embedder, Hit, PatternRecord, VectorRow, VectorStore, Watched
 from omega.core.types import DIMENSIONS, SLOTS, ContentType, pattern_id
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ class MemoryDeviceStore(DeviceStore):
         """Start empty."""
         self._vectors = MemoryVectorStore(dimensions, ("slot", "kind", "sample_count", "success_milli"))
         self._events: list[WatchRecord] = []
+        self._watched: dict[str, Watched] = {}
         self._patterns: dict[int, PatternRecord] = {}
         self._attributes: dict[int, Mapping[str, int]] = {}
         self._local: dict[str, Title] = {}
@@ -156,36 +157,38 @@ class MemoryDeviceStore(DeviceStore):
     def record(self, event: WatchRecord, title: Title, vector: Floats, space: str, *, local: bool) -> PatternRecord:
         """Store the event and add it to its pattern; return the pattern as it is now."""
         _check_event(event)
-        if self._space not in (None, space):
-            raise StoreError(
-                f"the store holds vectors of space {self._space}, asked for {space}: embed the patterns anew"
-            )
+        self._hold_to(space)
         pattern = self._added(event)
-        known = self._vectors.vectors([pattern.id])[0] if pattern.id in self._patterns else vector
+        kept = self._vectors.vectors([pattern.id])[0] if pattern.id in self._patterns else vector
         attributes = {
             "slot": event.slot,
             "kind": list(ContentType).index(title.kind),
             "sample_count": pattern.sample_count,
             "success_milli": pattern.success_milli,
         }
-        self._vectors.upsert([VectorRow(pattern.id, known, attributes)])
+        self._vectors.upsert([VectorRow(pattern.id, kept, attributes)])
         self._space = space
         self._events.append(event)
+        known = self._watched.get(event.content_id)
+        self._watched[event.content_id] = known.after(event) if known else Watched.first(event)
         self._patterns[pattern.id] = pattern
         self._attributes[pattern.id] = attributes
         if local:
             self._local[title.id] = title
         return pattern
 
-    def events(self, newest: int | None = None) -> list[WatchRecord]:
-        """Return the `newest` events (all with None), in order of recording."""
+    def events(
+        self, newest: int | None = None, *, slot: int | None = None, content_id: str | None = None
+    ) -> list[WatchRecord]:
+        """Return the `newest` events (all with None) of a context and of a title, in order of recording."""
         if newest is not None and newest < 0:
             raise InputError(f"newest is {newest}, allowed: 0 and more: leave it out for all events")
-        return self._events[max(0, len(self._events) - newest) :] if newest is not None else list(self._events)
+        found = [e for e in self._events if slot in (None, e.slot) and content_id in (None, e.content_id)]
+        return found if newest is None else found[max(0, len(found) - newest) :]
 
-    def last_watches(self) -> dict[str, WatchRecord]:
-        """Return the last recorded event of each title."""
-        return {event.content_id: event for event in self._events}
+    def watched(self) -> dict[str, Watched]:
+        """Return what all events of each title say together, by its id."""
+        return dict(self._watched)
 
     def event_count(self) -> int:
         """Return how many events there are."""
@@ -200,8 +203,9 @@ class MemoryDeviceStore(DeviceStore):
         wanted = sorted(self._patterns) if ids is None else ids
         return [self._patterns[row_id] for row_id in wanted if row_id in self._patterns]
 
-    def search(self, query: Floats, k: int, where: Where | None = None) -> list[Hit]:
-        """Return the patterns nearest to `query`."""
+    def search(self, query: Floats, k: int, space: str, where: Where | None = None) -> list[Hit]:
+        """Return the patterns nearest to `query`, which is of `space`; raises StoreError for another one."""
+        self._hold_to(space)
         return self._vectors.search(query, k, where)
 
     def vectors(self, ids: Sequence[int]) -> Floats:
@@ -238,6 +242,12 @@ class MemoryDeviceStore(DeviceStore):
     def close(self) -> None:
         """Forget the vectors."""
         self._vectors.close()
+
+    def _hold_to(self, space: str) -> None:
+        if self._space not in (None, space):
+            raise StoreError(
+                f"the store holds vectors of space {self._space}, asked for {space}: embed the patterns anew"
+            )
 
     def _added(self, event: WatchRecord) -> PatternRecord:
         row_id = pattern_id(event.content_id, event.slot)

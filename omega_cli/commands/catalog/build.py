@@ -19,11 +19,9 @@ def build(
     json: options.Json = False,
 ) -> None:
     """Build a catalog, or its next epoch, from columns id,title,year,kind,genres,minutes,age (genres split by |)."""
-    from omega.core.catalog import Catalog
-    from omega.core.catalog_rows import read_table
+    from omega.compose import build_catalog
 
-    catalog = Catalog.build(read_table(source), Catalog.read(previous) if previous else None)
-    catalog.write(out)
+    catalog = build_catalog(source, out, previous)
     if json:
         render.json(catalog.summary())
     else:

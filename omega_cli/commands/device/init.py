@@ -16,7 +16,7 @@ def init(
     json: options.Json = False,
 ) -> None:
     """Make a TV's folder ready: create its store, load the model, embed the catalog. Harmless when done again."""
-    with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:
+    with opened.brain(create=True, store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         status = brain.status()
     if json:
         render.json(status)

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from omega.core.errors import InputError, StoreError
 from omega_cli import options, render
 from omega_cli.commands.device import opened
 
+_MOST_SHOWN = 20
 EPILOG = """Example: echo '{"content_id":"heat-1995","watch_pct":0.95}' | omega device observe -"""
 
 
@@ -25,15 +27,25 @@ def observe(
     """Tell the TV what was watched. Bad lines are named, good ones are kept; exit code 2 if any was bad."""
     from omega.device.batch import observe_all, read_events
 
-    with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:
+    with opened.brain(create=True, store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         batch = observe_all(brain, read_events(events))
     if json:
         render.json(batch)
-    else:
+    elif len(batch.observed) <= _MOST_SHOWN:
         for seen in batch.observed:
-            kept = "stays on this TV" if seen.local else f"{seen.sample_count} times in this context"
-            render.line(f"{seen.title}: {kept}, success {seen.success_rate:.2f}")
-    for bad in batch.rejected:
+            kept = ", stays on this TV" if seen.local else ""
+            render.line(
+                f"{seen.title}: watch {seen.sample_count} in this context, success {seen.success_rate:.2f}{kept}"
+            )
+    else:
+        render.line(f"{len(batch.observed):,} events stored")
+    for bad in batch.rejected[:_MOST_SHOWN]:
         render.error(f"{bad.place}: {bad.reason}")
+    if len(batch.rejected) > _MOST_SHOWN:
+        render.error(f"... and {len(batch.rejected) - _MOST_SHOWN:,} more lines")
+    if batch.stopped:
+        stored = f"{len(batch.observed):,} events were stored before it, this one and later ones were not"
+        render.error(f"{batch.stopped.place}: {batch.stopped.reason}; {stored}")
+        raise typer.Exit(StoreError.exit_code)
     if batch.rejected:
-        raise typer.Exit(2)
+        raise typer.Exit(InputError.exit_code)

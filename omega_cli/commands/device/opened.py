@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def brain(**flags: object) -> Iterator[Brain]:
-    """Give the brain of the settings in force with these flags, and close it."""
+def brain(*, create: bool = False, **flags: object) -> Iterator[Brain]:
+    """Give the brain of the settings in force with these flags, and close it.
+
+    A TV that isn't there is made with `create`, or when no store was named: a name that was mistyped makes none.
+    """
     from omega.compose import open_brain
 
     with render.progress("embedding the catalog") as progress:
-        opened = open_brain(options.settings(**flags), progress=progress)
+        opened = open_brain(options.settings(**flags), progress=progress, create=create or flags.get("store") is None)
     try:
         yield opened
     finally:

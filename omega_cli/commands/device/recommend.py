@@ -31,3 +31,5 @@ def recommend(
         render.json(titles)
     else:
         render.rich(render.recommendations(titles))
+        if titles:
+            render.note(f"why: omega device why {titles[0].content_id}")

@@ -33,4 +33,4 @@ def status(
     for habit in found.habits:
         render.line(f"  {habit}")
     if not found.habits:
-        render.line("  nothing learned yet: tell it what was watched with omega device observe")
+        render.line("  no habit yet: it takes three titles that were liked in a context; see omega device observe")

@@ -36,5 +36,6 @@ def why(
     render.rich(
         render.table((">weight", "term", "reason"), [(f"{r.weight:+.3f}", r.kind, r.text) for r in title.reasons])
     )
+    zone = options.settings().zone
     for event in found.watched:
-        render.line(f"watched {event.watched_milli / 10:.0f} % on {render.moment(event.at)}")
+        render.line(f"watched {event.watched_milli / 10:.0f} % on {render.moment(event.at, zone)}")

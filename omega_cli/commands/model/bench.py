@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,12 +13,15 @@ EPILOG = "Example: omega model bench ./minilm-int8 --json"
 
 def bench(
     models: Annotated[
-        list[Path] | None, typer.Argument(metavar="FOLDER...", help="Model folders.", show_default="those that ship")
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL...", help="Names of models, or folders as ./folder.", show_default="those that ship"
+        ),
     ] = None,
     json: options.Json = False,
 ) -> None:
     """Measure models against fp32: size, cosine, retrieval, latency by length and threads, memory."""
-    from omega.compose import bench_models
+    from omega.models import bench_models
 
     with render.steps() as step:
         found = bench_models(options.settings(), models or [], step)

@@ -24,7 +24,7 @@ def embed(
     out: Annotated[Path | None, typer.Option(help="Write an .npy of shape (n, 384) instead of JSON lines.")] = None,
 ) -> None:
     """Embed texts: a JSON line {text, space, embedding} for each, or one .npy file."""
-    from omega.compose import embed_texts
+    from omega.models import embed_texts
 
     # What isn't UTF-8 is kept as surrogates, so that embed_texts can name it.
     given = texts or [line.decode(errors="surrogateescape") for line in sys.stdin.buffer.read().splitlines()]

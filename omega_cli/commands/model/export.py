@@ -36,11 +36,8 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Export MiniLM's fp32 weights to an ONNX model folder, pooling and normalization fused. Fetches 83 MB once."""
-    from omega.compose import model_tool
+    from omega.models import export_model
 
-    settings = options.settings()
     with render.steps() as step:
-        weights = source or model_tool("source").fetch_source(settings.cache / "minilm-source", step)
-        folder = out or settings.models / "minilm-fp32"
-        card = model_tool("export").export_fp32(weights, folder, backend=backend.value, progress=step)
+        folder, card = export_model(options.settings(), out, source=source, backend=backend.value, progress=step)
     render.model(card, folder, as_json=json)

@@ -43,14 +43,10 @@ def quantize(
     json: options.Json = False,
 ) -> None:
     """Quantize the fp32 model with GPTQ and measure it on sentences it wasn't calibrated on. Takes about a minute."""
-    from omega.compose import calibration_texts, fp32_model, model_tool
+    from omega.models import quantize_model
 
-    settings = options.settings()
-    tool = model_tool("quantize")
-    folder = out or settings.models / tool.RECIPES[bits.value].name
     with render.steps() as step:
-        fp32 = source or fp32_model(settings, step)
-        card = tool.quantize(
-            fp32, folder, bits=bits.value, extra_texts=calibration_texts(), min_cosine=min_cosine, progress=step
+        folder, card = quantize_model(
+            options.settings(), out, bits=bits.value, source=source, min_cosine=min_cosine, progress=step
         )
     render.model(card, folder, as_json=json)

@@ -15,14 +15,20 @@ CREATE TABLE event (
     episode       INTEGER
 ) STRICT;
 
--- The last event of each title: a summary of `event`, written with it, because a scan of 50,000 events takes too long.
+-- An index ends with the rowid, so that each gives its newest events without sorting.
+CREATE INDEX event_by_slot ON event (slot);
+CREATE INDEX event_by_title ON event (content_id);
+
+-- The last event of each title, and the most that was watched of it at once: a summary of `event`, written with it,
+-- because a scan of 50,000 events takes too long.
 CREATE TABLE watched (
     content_id    TEXT PRIMARY KEY,
     at            INTEGER NOT NULL,
     slot          INTEGER NOT NULL,
     watched_milli INTEGER NOT NULL,
     season        INTEGER,
-    episode       INTEGER
+    episode       INTEGER,
+    best_milli    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Its vector is the row of the same id in the vec0 table `pattern_vector`.

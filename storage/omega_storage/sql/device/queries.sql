@@ -11,10 +11,16 @@ INSERT INTO meta (key, value) VALUES ('space', ?) ON CONFLICT (key) DO UPDATE SE
 INSERT INTO event (content_id, at, slot, watched_milli, season, episode) VALUES (?, ?, ?, ?, ?, ?)
 
 -- name: set_watched
--- Keeps the summary of last events.
-INSERT INTO watched (content_id, at, slot, watched_milli, season, episode) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (content_id) DO UPDATE SET at = excluded.at, slot = excluded.slot, watched_milli = excluded.watched_milli,
-    season = excluded.season, episode = excluded.episode
+-- Keeps the summary as Watched.after does: events may come late, and what was finished stays so.
+INSERT INTO watched (content_id, at, slot, watched_milli, season, episode, best_milli)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?4)
+ON CONFLICT (content_id) DO UPDATE SET
+    best_milli = max(best_milli, excluded.best_milli),
+    at = max(at, excluded.at),
+    slot = iif(excluded.at >= at, excluded.slot, slot),
+    watched_milli = iif(excluded.at >= at, excluded.watched_milli, watched_milli),
+    season = iif(excluded.at >= at, excluded.season, season),
+    episode = iif(excluded.at >= at, excluded.episode, episode)
 
 -- name: add_to_pattern
 -- One sample more; the dates widen, since events may come late.
@@ -30,12 +36,12 @@ RETURNING id, content_id, slot, sample_count, success_milli, created_at, updated
 INSERT INTO local_title (content_id, title) VALUES (?, ?) ON CONFLICT (content_id) DO UPDATE SET title = excluded.title
 
 -- name: events
--- The newest first; a limit of -1 is none.
-SELECT content_id, at, slot, watched_milli, season, episode FROM event ORDER BY id DESC LIMIT ?
+-- The newest first; a limit of -1 is none. {where} is filled in with the columns that are asked for.
+SELECT content_id, at, slot, watched_milli, season, episode FROM event WHERE {where} ORDER BY id DESC LIMIT ?
 
--- name: last_watches
+-- name: watched
 -- One row a title.
-SELECT content_id, at, slot, watched_milli, season, episode FROM watched
+SELECT content_id, at, slot, watched_milli, season, episode, best_milli FROM watched
 
 -- name: event_count
 -- How many events there are.

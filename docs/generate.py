@@ -1,4 +1,4 @@
-"""`python -m omega_cli.docs`: writes what can be written from the program itself, so that it is never out of date.
+"""`./run docs`: writes what can be written from the program itself, so that it is never out of date.
 
 docs/cli.md comes from the commands' help, docs/demo.svg from a demo, the README's figures from `omega prove`.
 """
@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
+from omega.claims.every import prove
 from omega.core.machine import run_fresh, single_blas_thread
 from omega.core.settings import resolve
 from omega_cli import render
@@ -64,10 +67,8 @@ def main() -> int:
     _draw()
     render.note(f"wrote {PICTURE}")
     single_blas_thread()
-    from omega.claims.every import prove
-
     with render.steps() as step:
-        results = list(prove(resolve().settings, progress=step))
+        results = list(prove(resolve().settings, slow=True, progress=step))
     if broken := [f"{r.name} {r.measured}, promised {r.bound} {r.target}" for r in results if not r.held]:
         render.error(f"{README.name} keeps its figures, these don't hold: {'; '.join(broken)}")
         return 1
@@ -87,9 +88,6 @@ def _helps(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
 
 
 def _draw() -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     colors = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": str(_PICTURE_WIDTH)}
     printed = run_fresh([sys.executable, "-m", "omega_cli", "demo"], environment=colors).decode()
     with Path(os.devnull).open("w") as nowhere:

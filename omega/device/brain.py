@@ -175,17 +175,24 @@ class Brain:
         """Score every title in a context."""
         now = self._now()
         slot, context = completed(check_context(context or ViewContext()), now)
-        base = self._titles.contexts[slot]
-        wish = self._moods(slot, context.mood) if context.mood else base
+        wish, mood = self._wish(slot, context.mood)
         kind = KINDS.index(context.kind) if context.kind else None
         evidence, patterns = self._evidence(wish, None if kind is None else {"kind": (kind, kind)})
         household = self._household
         resume = history.resume(household.left_at_s, household.left_slot, now.timestamp(), slot)
-        mood = unit(wish - base) if context.mood else None
         leanings = household.taste.leanings(slot, self._titles.genre_shares, self._titles.kind_shares)
         scores = ranking.score(self._titles, leanings, mood, evidence, resume, self._weights)
         allowed = household.unfinished if kind is None else household.unfinished & (self._titles.kinds == kind)
         return Asked(slot, context, leanings, scores, patterns, evidence, household.unfinished, allowed)
+
+    def _wish(self, slot: int, mood: str | None) -> tuple[Floats, Floats | None]:
+        """Return a context's vector and what the mood added to it; None when there is no mood that says anything."""
+        base = self._titles.contexts[slot]
+        if mood is None:
+            return base, None
+        wish = self._moods(slot, mood)
+        added = unit(wish - base)
+        return (wish, added) if ranking.is_understood(self._titles, added) else (base, None)
 
     def _evidence(self, query: Floats, where: Where | None) -> tuple[Evidence, tuple[PatternRecord, ...]]:
         """Return the patterns nearest to a context's vector."""

@@ -101,15 +101,18 @@ def score(
     return Scores(np.stack(terms, axis=1).astype(np.float32), habits)
 
 
+def is_understood(titles: TitleArrays, mood: Floats) -> bool:
+    """Say whether some genre answers to a mood (384,); one that wasn't understood is best ignored."""
+    return float((titles.genre_vectors @ mood).max(initial=0.0)) >= MOOD_FLOOR
+
+
 def mood_fit(titles: TitleArrays, mood: Floats) -> Floats:
     """Return (n,) with mean 0 and variance 1: how well titles fit what a mood (384,) adds to the context's text.
 
     Four fifths are the mean of a title's genres, whose texts say how they feel, and one fifth is its own text: by names
-    alone A Quiet Place would be relaxing. All zero when no genre answers to the mood, which wasn't understood then.
+    alone A Quiet Place would be relaxing.
     """
     answers = titles.genre_vectors @ mood
-    if answers.max(initial=0.0) < MOOD_FLOOR:
-        return np.zeros(len(titles.kinds), np.float32)
     by_genre, by_title = _standardized(titles.genres @ answers), _standardized(titles.centered @ mood)
     return _standardized(0.8 * by_genre + 0.2 * by_title)
 

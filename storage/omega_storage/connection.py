@@ -38,7 +38,7 @@ _PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
 )
 _ADVICE: tuple[tuple[type[apsw.Error], str], ...] = (
-    (apsw.FullError, "free some disk space and try again, nothing was stored"),
+    (apsw.FullError, "free some disk space and try again, this was not stored"),
     (apsw.NotADBError, "this is no SQLite database, name another file"),
     (apsw.CorruptError, "the file is damaged, restore a backup or move it away to start afresh"),
     (apsw.ReadOnlyError, "make the file and its folder writable"),

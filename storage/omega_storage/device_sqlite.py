@@ -10,7 +10,7 @@ import msgspec
 from omega.core.errors import InputError, StoreError
 from omega.core.ports import DeviceStore, PatternRecord, VectorRow, Watched, WatchRecord
 from omega.core.types import DIMENSIONS, ContentType, Title, pattern_id
-from omega_storage.connection import apsw, connect, migrate, size_bytes, snapshot, store_errors, transaction
+from omega_storage.connection import apsw, connect, migrate, pragma, size_bytes, snapshot, store_errors, transaction
 from omega_storage.sql import migrations, queries
 from omega_storage.sqlite_vec import SqliteVecStore
 
@@ -37,6 +37,8 @@ class SqliteDeviceStore(DeviceStore):
         """Take over an open connection, which `close` closes; raises as `open` does."""
         self._connection = connection
         self._location = connection.filename
+        self._read: dict[int, PatternRecord] = {}  # by id, as long as no other process writes
+        self._version = 0
         with store_errors(self._location):
             migrate(connection, migrations("device"), APPLICATION_ID, self._location)
         self._vectors = SqliteVecStore(
@@ -82,6 +84,7 @@ class SqliteDeviceStore(DeviceStore):
                 self._vectors.upsert([VectorRow(row_id, vector, {"slot": event.slot, **sums})])
             else:
                 self._vectors.set_attributes(row_id, sums)
+        self._read[row_id] = pattern
         return pattern
 
     def events(
@@ -114,8 +117,15 @@ class SqliteDeviceStore(DeviceStore):
         """Return the patterns with these ids in their order (all, by id, with None); unknown ids are left out."""
         if ids is None:
             return [PatternRecord(*row) for row in self._rows("patterns")]
-        found = {row[0]: row for row in self._rows("patterns_by_id", (msgspec.json.encode(ids).decode(),))}
-        return [PatternRecord(*found[row_id]) for row_id in ids if row_id in found]
+        with store_errors(self._location):
+            version = pragma(self._connection, "data_version")
+        if version != self._version:  # another process wrote
+            self._read.clear()
+            self._version = version
+        if missing := [row_id for row_id in ids if row_id not in self._read]:
+            rows = self._rows("patterns_by_id", (msgspec.json.encode(missing).decode(),))
+            self._read.update((row[0], PatternRecord(*row)) for row in rows)
+        return [self._read[row_id] for row_id in ids if row_id in self._read]
 
     def search(self, query: Floats, k: int, space: str, where: Where | None = None) -> list[Hit]:
         """Return the patterns nearest to `query`, which is of `space`; raises StoreError for another one.

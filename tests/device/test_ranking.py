@@ -177,12 +177,13 @@ def test_a_moods_fit_is_four_fifths_the_genres_and_one_fifth_the_title(three: Ti
     assert not np.allclose(fit, own, atol=0.02)
 
 
-def test_a_mood_that_no_genre_answers_to_moves_nothing(three: TitleArrays) -> None:
+def test_a_mood_that_no_genre_answers_to_is_not_understood(three: TitleArrays) -> None:
     genres = three.genre_vectors
     mood = random_units(1, 384)[0]
     mood = unit(mood - genres.T @ np.linalg.lstsq(genres.T, mood, rcond=None)[0])
     assert np.allclose(genres @ mood, 0, atol=1e-5)
-    assert not ranking.mood_fit(three, mood).any()
+    assert not ranking.is_understood(three, mood)
+    assert ranking.is_understood(three, genres[0])
 
 
 def test_pairs_that_are_opposed_are_not_rewarded() -> None:

@@ -239,3 +239,15 @@ def test_the_cause_is_kept(store: SqliteDeviceStore) -> None:
     with pytest.raises(InputError, match="slot BETWEEN 0 AND 7") as raised:
         store.record(WatchRecord("t", 1, 9, 5), a_title("t"), random_units(1)[0], "s", local=False)
     assert isinstance(raised.value.__cause__, apsw.ConstraintError)
+
+
+def test_patterns_that_another_process_changed_are_read_again(tmp_path: Path) -> None:
+    ours, theirs = (SqliteDeviceStore.open(tmp_path / "d.db") for _ in range(2))
+    vector = random_units(1, 384)[0]
+    first = ours.record(a_watch("heat"), a_title("heat"), vector, "s", local=False)
+    assert ours.patterns([first.id]) == theirs.patterns([first.id]) == [first]
+    second = theirs.record(a_watch("heat"), a_title("heat"), vector, "s", local=False)
+    assert second.sample_count == 2
+    assert ours.patterns([first.id]) == theirs.patterns([first.id]) == [second]
+    third = ours.record(a_watch("heat"), a_title("heat"), vector, "s", local=False)
+    assert ours.patterns([first.id, 7]) == theirs.patterns([first.id, 7]) == [third]

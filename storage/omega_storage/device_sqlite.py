@@ -37,13 +37,15 @@ class SqliteDeviceStore(DeviceStore):
         """Take over an open connection, which `close` closes; raises as `open` does."""
         self._connection = connection
         self._location = connection.filename
+        self._in_memory = in_memory
         self._read: dict[int, PatternRecord] = {}  # by id, as long as no other process writes
-        self._version = 0
+        self._version = -1
         with store_errors(self._location):
             migrate(connection, migrations("device"), APPLICATION_ID, self._location)
         self._vectors = SqliteVecStore(
             connection, VECTOR_TABLE, dimensions=dimensions, attributes=ATTRIBUTES, in_memory=in_memory
         )
+        self.patterns([])  # reads all of them, if they are to be held: 5 ms for 10,000
 
     @classmethod
     def open(cls, path: Path, *, dimensions: int = DIMENSIONS, in_memory: bool = True) -> Self:
@@ -119,8 +121,8 @@ class SqliteDeviceStore(DeviceStore):
             return [PatternRecord(*row) for row in self._rows("patterns")]
         with store_errors(self._location):
             version = pragma(self._connection, "data_version")
-        if version != self._version:  # another process wrote
-            self._read.clear()
+        if version != self._version:  # just opened, or another process wrote
+            self._read = {pattern.id: pattern for pattern in self.patterns()} if self._in_memory else {}
             self._version = version
         if missing := [row_id for row_id in ids if row_id not in self._read]:
             rows = self._rows("patterns_by_id", (msgspec.json.encode(missing).decode(),))

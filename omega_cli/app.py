@@ -13,7 +13,7 @@ import typer
 import omega
 from omega.core.errors import OmegaError
 from omega_cli import render
-from omega_cli.commands import catalog, config, demo, device, model, plugins, prove
+from omega_cli.commands import catalog, config, demo, device, doctor, model, plugins, prove
 
 INTERNAL_ERROR = 70
 """Exit code of a bug, as in sysexits.h."""
@@ -33,6 +33,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(model.app, name="model")
 app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(config.app, name="config")
+app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)
 app.command("prove", epilog=prove.EPILOG)(prove.prove)
 
 

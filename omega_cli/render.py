@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from omega.core.model_folder import ModelCard
     from omega.core.types import Recommendation
+    from omega.doctor.examine import Check
     from omega.fleet.demo import Day
     from omega_model_tools.evaluate import Bench
 
@@ -34,16 +35,29 @@ def line(text: str = "") -> None:
 
 def json(value: object) -> None:
     """Print a value as indented JSON; Structs, paths, enums and numbers of numpy included."""
+    print(as_json(value).decode())
+
+
+def as_json(value: object) -> bytes:
+    """Return what `json` prints."""
     import msgspec
 
-    print(msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2).decode())
+    return msgspec.json.format(msgspec.json.encode(value, enc_hook=_plain), indent=2)
+
+
+def confirmed(question: str) -> bool:
+    """Ask on the terminal; False where there is none."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    _stderr().print(f"{_escaped(question)} [dim](y/N)[/] ", end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def json_line(value: object) -> None:
-    """Print a value as JSON on one line."""
+    """Print a value as JSON on one line, at once."""
     import msgspec
 
-    print(msgspec.json.encode(value, enc_hook=_plain).decode())
+    print(msgspec.json.encode(value, enc_hook=_plain).decode(), flush=True)
 
 
 def error(text: str) -> None:
@@ -59,6 +73,13 @@ def warning(text: str) -> None:
 def note(text: str) -> None:
     """Print what is going on, on stderr."""
     _stderr().print(f"[dim]{_escaped(text)}[/]", soft_wrap=True)
+
+
+def log_to_stderr() -> None:
+    """Send what the library logs to stderr, a line each with its time."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
 
 def rich(*parts: object) -> None:
@@ -202,6 +223,18 @@ def bench(report: Bench) -> Table:
         name = f"{found.tokens} tokens, {found.threads} thread{'s' * (found.threads > 1)}: p50, p99"
         rows.append((name, f"{found.p50_ms:.2f} ms, {found.p99_ms:.2f} ms"))
     return table((report.name, ">"), rows, title=f"space {report.space}")
+
+
+def checks(found: Sequence[Check]) -> Table:
+    """Return what a doctor found, a line each, and below it what to do."""
+    styles = {"ok": "green", "warn": "yellow", "fail": "bold red", "skip": "dim"}
+    made = table(("", "check", "found", ">ms"), ())
+    for check in found:
+        outcome = f"[{styles[check.outcome]}]{check.outcome}[/]"
+        made.add_row(outcome, check.name, _escaped(check.found), f"{check.ms:.1f}")
+        if check.advice:
+            made.add_row("", "[bold]do[/]", f"[bold]{_escaped(check.advice)}[/]", "")
+    return made
 
 
 def moment(unix_s: int, zone: tzinfo | None) -> str:

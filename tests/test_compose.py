@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from omega.core.errors import CatalogError, InputError, MissingExtraError, Model
 from omega.core.settings import resolve
 from omega.core.testing.fakes import Clock
 from omega.core.types import ViewContext, ViewingEvent
+from omega.fleet.demo import START
 from omega.fleet.households import PERSONAS
 from omega_plugins.embedders import MODELS
 
@@ -145,7 +147,7 @@ def test_a_demo_keeps_stores_that_a_brain_opens_and_overwrites_none(settings: Se
     assert sorted(folder.name for folder in keep.iterdir()) == sorted(persona.name for persona in PERSONAS)
     for outcome in report.households:
         tv = resolve({"home": settings.home, "store": keep / outcome.household, "embedder": "static"}, {}).settings
-        with closing(compose.open_brain(tv)) as brain:
+        with closing(compose.open_brain(tv, now=lambda: START + timedelta(weeks=1))) as brain:
             assert brain.counts() == (outcome.events, outcome.patterns)
             assert brain.status().habits == outcome.habits
     before = {file: file.read_bytes() for file in keep.rglob("store.db")}

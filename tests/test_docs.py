@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import pytest
 
 from omega.claims.claim import Result
 from omega.core import hooks
-from omega.core.parsing import parse_context, parse_event
+from omega.core.parsing import MAX_JSON_BYTES, parse_context, parse_event
 from omega.core.types import ViewContext, ViewingEvent
+from omega.device.daemon.protocol import METHODS, PROTOCOL, Code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +79,43 @@ def test_the_events_page_shows_events_and_a_context_that_are_taken() -> None:
     page = (ROOT / "docs" / "events.md").read_text()
     for struct in (ViewingEvent, ViewContext):
         assert [f.name for f in msgspec.structs.fields(struct) if f"`{f.name}`" not in page] == []
+
+
+def test_the_daemons_page_tells_every_method_and_code() -> None:
+    page = (ROOT / "docs" / "daemon.md").read_text()
+    for name, method in METHODS.items():
+        (row,) = re.findall(rf"^\| `{name}` \|.*$", page, re.MULTILINE)
+        assert [field for field in method.params.__struct_fields__ if f"`{field}`" not in row] == []
+        assert ("owner" in row) is method.owner_only
+    assert [code for code in get_args(Code) if not re.search(rf"^\| `{code}` \|", page, re.MULTILINE)] == []
+    assert f"which is {PROTOCOL}." in page
+    assert f"{MAX_JSON_BYTES:,} bytes" in page
+
+
+def test_the_daemons_examples_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMEGA_STORE", "living-room")
+    monkeypatch.setenv("OMEGA_EMBEDDER", "static")
+    page = ROOT / "docs" / "daemon.md"
+    (code,), (requests,) = blocks(page, "python"), blocks(page, "json")
+    command = [sys.executable, "-m", "omega_cli", "device", "daemon"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout
+        ready = daemon.stdout.readline()
+        assert ready == f"ready: process {daemon.pid} serves {tmp_path}/living-room/daemon.sock\n"
+        try:
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect("living-room/daemon.sock")
+                client.sendall(requests.encode())
+                client.shutdown(socket.SHUT_WR)
+                answers = [msgspec.json.decode(line) for line in client.makefile("rb")]
+        finally:
+            daemon.terminate()
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+    assert [(answer["id"], answer["ok"]) for answer in answers] == [(number, True) for number in range(1, 6)]
+    assert set(answers[0]["result"]) == {"version", "protocol", "space", "mode", "pid"}
 
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

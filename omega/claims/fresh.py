@@ -13,7 +13,7 @@ from omega.core.settings import resolve
 
 
 def measure(options: str) -> dict[str, float]:
-    """Open the brain that the options name, recommend, and return times (unix seconds) and memory (MiB)."""
+    """Open the brain that the options name, recommend; return the time (unix seconds), patterns and memory (MiB)."""
     asked = json.loads(options)
     brain = open_brain(resolve(asked["settings"], {}).settings)
     opened_at = time.time()
@@ -21,12 +21,10 @@ def measure(options: str) -> dict[str, float]:
 
     for context in islice(moods(), asked["recommendations"]):
         brain.recommend(context)
+    memory = {"rss_mib": rss_bytes() / 2**20, "peak_mib": peak_rss_bytes() / 2**20}
+    _, patterns = brain.counts()
     brain.close()
-    return {
-        "opened_at": opened_at,
-        "rss_mib": rss_bytes() / 2**20,
-        "peak_mib": peak_rss_bytes() / 2**20,
-    }
+    return {"opened_at": opened_at, "patterns": patterns, **memory}
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ OmegaError                 exit 1   something failed
 |   +-- ModelError                  a model folder, its files, its space
 |   +-- SettingsError               a settings file, environment variable or flag
 +-- StoreError             exit 3   the device's store can't be opened, read or written
+|   +-- DamagedStoreError           its file is damaged
 +-- PluginError            exit 4   a plugin is missing or broken
-    +-- MissingExtraError           an optional dependency isn't installed
+|   +-- MissingExtraError           an optional dependency isn't installed
++-- DaemonError            exit 5   the daemon can't be reached, doesn't answer in time, or denies
 
 A message says what was found, what is allowed and what to do: "watch_pct is 1.7, allowed 0..1: divide a percentage
 by 100". Errors of other libraries are converted where they enter, with the cause kept.
@@ -48,6 +50,10 @@ class StoreError(OmegaError):
     exit_code = 3
 
 
+class DamagedStoreError(StoreError):
+    """The store's file is damaged: part of it can perhaps be read into a new one."""
+
+
 class PluginError(OmegaError):
     """A plugin is unknown, or failed to load."""
 
@@ -60,6 +66,12 @@ class MissingExtraError(PluginError):
     def __init__(self, module: str, extra: str) -> None:
         """Name the `module` that could not be imported and the `extra` of the distribution that brings it."""
         super().__init__(f"{module} is not installed, it comes with an extra: pip install 'exogenesis-omega[{extra}]'")
+
+
+class DaemonError(OmegaError):
+    """The daemon of a store can't be reached, is busy, doesn't answer in time, or doesn't let this user do it."""
+
+    exit_code = 5
 
 
 def on_one_line(text: str) -> str:

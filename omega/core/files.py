@@ -33,15 +33,16 @@ def read_bounded(path: Path, limit_bytes: int, error: type[InputError] = InputEr
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
-    Raises InputError when the file can't be written, for want of permission or of space.
+    A `private` file is for its user alone. Raises InputError when the file can't be written, for want of permission or
+    of space.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
         yield temporary
         temporary.replace(path)
     except OSError as cause:
@@ -72,9 +73,9 @@ def atomic_folder(path: Path, *, replaces: Callable[[Path], bool] = lambda folde
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     """Write the file so that a reader, or a crash, finds the old bytes or the new ones, never a half."""
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
+    with atomic_path(path, private=private) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,10 @@ from omega.core.errors import OmegaError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+_M_MMAP_THRESHOLD = -3
+"""From malloc.h."""
+_MMAP_THRESHOLD_BYTES = 131_072
 
 
 def single_blas_thread() -> None:
@@ -27,6 +30,28 @@ def single_blas_thread() -> None:
         from threadpoolctl import threadpool_limits  # noqa: PLC0415  (5 ms that most processes don't need)
 
         threadpool_limits(1, "blas")
+
+
+def trim_memory() -> None:
+    """Give what glibc keeps of freed small blocks back to the kernel too; takes some ms."""
+    from ctypes import CDLL  # noqa: PLC0415  (numpy has it loaded already)
+
+    trim = getattr(CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def return_freed_memory() -> None:
+    """Let glibc give freed blocks of 128 KiB and more back to the kernel at once; another libc is left as it is.
+
+    By itself it learns from the first large array that is freed to keep up to 32 MiB for later ones: 4 MiB of a TV's
+    memory, held for nothing.
+    """
+    from ctypes import CDLL  # noqa: PLC0415  (numpy has it loaded already)
+
+    mallopt = getattr(CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
 
 
 def rss_bytes() -> int:
@@ -51,6 +76,8 @@ def run_fresh(command: Sequence[str], *, timeout_s: float = 120, environment: Ma
 
     Raises OmegaError with the last line of its errors when it failed.
     """
+    import subprocess  # noqa: PLC0415  (1 MB that a TV doesn't need)
+
     variables = {**os.environ, **(environment or {})}
     try:
         done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False, env=variables)

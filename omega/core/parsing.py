@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from omega.core.clock import MachineZone
 from omega.core.errors import InputError, on_one_line, shown
 from omega.core.text import is_plain
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent, slot_at, slot_of, time_and_day
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from enum import StrEnum
 
 T = TypeVar("T")
@@ -27,8 +29,14 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """No viewing event is older; none is more than a day ahead of the clock."""
 _AHEAD = timedelta(days=1)
 
-_NUMBERS = {"watch_pct": (0, 1), "minutes": (0, 1440), "season": (0, 1000), "episode": (0, 100_000)}
-_TEXTS = {"content_id": 128, "title": 200, "mood": 64, "genres": 32}
+_NUMBERS = {
+    "watch_pct": (0, 1),
+    "minutes": (0, 1440),
+    "season": (0, 1000),
+    "episode": (0, 100_000),
+    "max_age": (0, 150),
+}
+_TEXTS = {"content_id": 128, "title": 200, "mood": 64, "genres": 32, "profile": 32}
 _MAX_GENRES = 8
 
 
@@ -44,6 +52,7 @@ _ALLOWED = {
     "time": _one_of(TimeSlot),
     "day": _one_of(DayType),
     "kind": _one_of(ContentType),
+    "liked": "true or false",
 }
 
 
@@ -57,12 +66,15 @@ def parse_context(data: bytes | str) -> ViewContext:
     return _decoded(data, ViewContext, "context")
 
 
-def check_event(event: ViewingEvent, *, now: datetime) -> ViewingEvent:
-    """Return the event with `at` in a zone (that of `now`, which is aware, if it names none), or raise InputError."""
-    for name in _NUMBERS:
+def check_event(event: ViewingEvent, *, now: datetime, ahead: bool = True) -> ViewingEvent:
+    """Return the event with `at` in a zone (that of `now`, which is aware, if it names none), or raise InputError.
+
+    Without `ahead` the clock isn't set, so that no `at` is too late.
+    """
+    for name in ("watch_pct", "minutes", "season", "episode"):
         _check_number(name, getattr(event, name))
-    _check_text("content_id", event.content_id)
-    _check_text("title", event.title)
+    for name in ("content_id", "title", "profile"):
+        _check_text(name, getattr(event, name))
     if len(event.genres) > _MAX_GENRES:
         raise _refused("genres", event.genres)
     for genre in event.genres:
@@ -73,7 +85,7 @@ def check_event(event: ViewingEvent, *, now: datetime) -> ViewingEvent:
     if abs(at.year - now.year) > now.year - EARLIEST.year:  # no zone's rules reach to the years 1 and 9999
         raise _refused("at", at.isoformat())
     at = at if at.tzinfo else at.replace(tzinfo=now.tzinfo)
-    if not EARLIEST <= at <= now + _AHEAD:
+    if not at >= EARLIEST or (ahead and at > now + _AHEAD):
         raise _refused("at", at.isoformat())
     return msgspec.structs.replace(event, at=at)
 
@@ -81,7 +93,27 @@ def check_event(event: ViewingEvent, *, now: datetime) -> ViewingEvent:
 def check_context(context: ViewContext) -> ViewContext:
     """Return the context, or raise InputError."""
     _check_text("mood", context.mood)
+    _check_text("profile", context.profile)
+    _check_number("max_age", context.max_age)
     return context
+
+
+def check_profile(name: str, age: int | None) -> None:
+    """Raise InputError when a profile can't have this name or age limit."""
+    _check_text("profile", name)
+    _check_number("max_age", age)
+
+
+def parse_moment(name: str, text: str, zone: tzinfo | None) -> int:
+    """Return a time like 2026-03-01 or 2026-03-01T20:30+01:00 in unix seconds. Raises InputError.
+
+    Where it names no zone, `zone` is meant; None is the machine's.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=zone or MachineZone())).timestamp())
+    except (ValueError, OverflowError, OSError) as error:
+        raise InputError(f"{name} is {shown(text)}, allowed: a time like 2026-03-01 or 2026-03-01T20:30") from error
 
 
 def completed(context: ViewContext, now: datetime) -> tuple[int, ViewContext]:

@@ -14,12 +14,26 @@ import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from omega.core.records import (
+        Contribution,
+        Forgotten,
+        LedgerCounts,
+        Near,
+        PatternRecord,
+        Profile,
+        Recorded,
+        Selection,
+        SkillRow,
+        Watched,
+        WatchRecord,
+    )
     from omega.core.types import Title
 
     Floats: TypeAlias = NDArray[np.float32]
@@ -119,73 +133,61 @@ class VectorStore(ABC):
         """Release what is held; the store MUST NOT be used afterwards."""
 
 
-class WatchRecord(msgspec.Struct, frozen=True):
-    """One event as it is kept."""
-
-    content_id: str
-    at: int
-    """Unix seconds."""
-    slot: int
-    """The context, 0..7."""
-    watched_milli: int
-    """Share that was watched, in thousandths."""
-    season: int | None = None
-    episode: int | None = None
-
-
-class Watched(WatchRecord, frozen=True, kw_only=True):
-    """What is known of a title that was watched: its last event, and the most of it that was ever watched."""
-
-    best_milli: int
-    """The most that was watched at once, in thousandths."""
-
-    @classmethod
-    def first(cls, event: WatchRecord) -> Self:
-        """Return what the title's first event says."""
-        return cls(*msgspec.structs.astuple(event), best_milli=event.watched_milli)
-
-    def after(self, event: WatchRecord) -> Watched:
-        """Return what is known with one event more; the last is the one with the latest `at`, then by recording."""
-        last = Watched.first(event) if event.at >= self.at else self
-        return msgspec.structs.replace(last, best_milli=max(self.best_milli, event.watched_milli))
-
-
-class PatternRecord(msgspec.Struct, frozen=True):
-    """A pattern's row, without its vector."""
-
-    id: int
-    content_id: str
-    slot: int
-    sample_count: int
-    success_milli: int
-    created_at: int
-    updated_at: int
-
-
 class DeviceStore(ABC):
-    """What a TV remembers: events, the patterns they add up to, the patterns' vectors, names of off-catalog titles.
+    """What a TV remembers: events, the patterns they add up to, titles' vectors, profiles, and what it shared.
 
-    One writer at a time. Everything returned is a value; nothing stays open between calls.
+    One writer at a time. Everything returned is a value; nothing stays open between calls. Events are the truth, all
+    else follows from them. A pattern's vector is unit(title's + CONTEXT_SHARE x context's), worked out when needed.
     """
 
-    @abstractmethod
-    def record(self, event: WatchRecord, title: Title, vector: Floats, space: str, *, local: bool) -> PatternRecord:
-        """Store the event and add it to its pattern; return the pattern as it is now.
+    ledger: Ledger
+    is_read_only: bool
+    """Whether it can be read but not written; then every write raises StoreError."""
 
-        The event, the pattern's row and its vector MUST become durable together or not at all, and MUST outlive a
-        crash of the program; a power cut may take the last ones, never a part of one. A `local` title, which no catalog
-        has, is kept too. MUST raise StoreError when the store's vectors are of another space.
+    @abstractmethod
+    def bind(self, space: str, contexts: Floats) -> bool:
+        """Work in this space from now on; `contexts` (8, dimensions) are the contexts' vectors, unit rows.
+
+        Return whether the titles' vectors are of it; when not, `reembed` comes before anything is recorded or searched.
         """
 
     @abstractmethod
-    def events(
-        self, newest: int | None = None, *, slot: int | None = None, content_id: str | None = None
-    ) -> list[WatchRecord]:
-        """Return the `newest` events (all with None) of a context and of a title, in order of recording."""
+    def record(self, event: WatchRecord, title: Title, vector: Floats, *, local: bool, day: int | None) -> Recorded:
+        """Store the event, add it to its pattern, and return what became of it.
+
+        `vector` is the title's. Event, sums, vector and ledger MUST become durable together or not at all, and MUST
+        outlive a power cut once this returns, unless `many` is around it. A `local` title, which no catalog has, is
+        kept too. With a `day` (since 1970, by the household's clock) the event may be shared: at most one of a title,
+        context and day is. MUST raise StoreError when the vectors are of another space than the one bound, were it
+        another process that replaced them.
+        """
 
     @abstractmethod
-    def watched(self) -> dict[str, Watched]:
-        """Return what all events of each title say together, by its id."""
+    def many(self) -> AbstractContextManager[None]:
+        """Make all that is recorded in the block durable together at its end; when the block fails, none of it is."""
+
+    @abstractmethod
+    def version(self) -> int:
+        """Return a number that moves when another process changed the store; takes microseconds."""
+
+    @abstractmethod
+    def events(
+        self,
+        newest: int | None = None,
+        *,
+        slot: int | None = None,
+        content_id: str | None = None,
+        profile: int | None = None,
+    ) -> list[WatchRecord]:
+        """Return the `newest` events (all with None) of a context, title and profile, in order of recording."""
+
+    @abstractmethod
+    def events_after(self, row_id: int, most: int) -> list[tuple[int, WatchRecord]]:
+        """Return up to `most` events recorded after the one with this row id, each with its own, in order."""
+
+    @abstractmethod
+    def watched(self) -> list[Watched]:
+        """Return what all events of each title say together, one row a title and profile."""
 
     @abstractmethod
     def event_count(self) -> int:
@@ -196,32 +198,67 @@ class DeviceStore(ABC):
         """Return how many patterns there are."""
 
     @abstractmethod
-    def patterns(self, ids: Sequence[int] | None = None) -> list[PatternRecord]:
-        """Return the patterns with these ids in their order (all, by id, with None); unknown ids are left out."""
+    def patterns(self) -> list[PatternRecord]:
+        """Return all patterns, by id."""
 
     @abstractmethod
-    def search(self, query: Floats, k: int, space: str, where: Where | None = None) -> list[Hit]:
-        """Return the patterns nearest to `query`, which is of `space`.
+    def search(self, query: Floats, k: int, where: Where | None = None) -> list[Near]:
+        """Return the patterns nearest to `query`, which is of the bound space, best first, ties by id.
 
-        `where` may name slot, kind, sample_count and success_milli. MUST raise StoreError when the store's vectors are
-        of another space, were it another process that replaced them.
+        `where` may name slot, kind, profile, sample_count and success_milli, and MUST be applied before the k best are
+        taken. MUST raise StoreError when the vectors are of another space.
         """
 
     @abstractmethod
-    def vectors(self, ids: Sequence[int]) -> Floats:
-        """Return the patterns' vectors (n, dimensions) in order of `ids`, all of which MUST be there."""
+    def vectors(self, content_ids: Sequence[str]) -> Floats:
+        """Return the titles' vectors (n, dimensions) in order of `content_ids`, all of which MUST be there."""
 
     @abstractmethod
-    def local_titles(self) -> dict[str, Title]:
-        """Return the titles that no catalog has, by id."""
+    def titles(self) -> dict[str, Title | None]:
+        """Return what was ever watched, by id; a Title where no catalog has it."""
 
     @abstractmethod
     def space(self) -> str | None:
         """Return the space of the vectors, None as long as there are none."""
 
     @abstractmethod
-    def reembed(self, space: str, ids: Sequence[int], vectors: Floats) -> None:
-        """Replace the vectors of all patterns by those of another space, at once."""
+    def reembed(self, content_ids: Sequence[str], vectors: Iterable[Floats]) -> None:
+        """Replace the vectors (dimensions,) of all titles by those of the bound space, at once; they come in turn."""
+
+    @abstractmethod
+    def forget(self, selection: Selection) -> Forgotten:
+        """Delete what is selected and all that followed from it; MUST leave no byte of it in the store's files.
+
+        What was contributed becomes a retraction, which names no title in plain.
+        """
+
+    @abstractmethod
+    def prune(self, max_events: int, max_patterns: int) -> tuple[int, int]:
+        """Drop the oldest events, and the patterns longest unused, beyond these numbers; return how many of each."""
+
+    @abstractmethod
+    def skills(self) -> tuple[int, list[SkillRow]]:
+        """Return the sums that were kept last, and the row id of the last event that they hold; 0 with none."""
+
+    @abstractmethod
+    def set_skills(self, cursor: int, rows: Sequence[SkillRow], faded: Sequence[SkillRow] = ()) -> None:
+        """Keep these rows in place of those of the same profile, day, time and facet, drop the faded, and move on."""
+
+    @abstractmethod
+    def profiles(self) -> list[Profile]:
+        """Return the named profiles, in order of their making."""
+
+    @abstractmethod
+    def set_profile(self, name: str, age: int | None) -> Profile:
+        """Make a profile, or change the age limit of the one with this name, and return it."""
+
+    @abstractmethod
+    def note(self, key: str) -> bytes | None:
+        """Return a small value that was kept under a name, or None."""
+
+    @abstractmethod
+    def set_note(self, key: str, value: bytes | None) -> None:
+        """Keep a small value under a name; None removes it."""
 
     @abstractmethod
     def size_bytes(self) -> int:
@@ -234,3 +271,33 @@ class DeviceStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what is held."""
+
+
+class Ledger(ABC):
+    """What a TV shared, and what it still owes: each event is contributed once in its life.
+
+    A version is bound to its rows before its frame leaves, durably; a retry sends the same rows.
+    """
+
+    @abstractmethod
+    def counts(self) -> LedgerCounts:
+        """Return the ledger in figures."""
+
+    @abstractmethod
+    def assign(self, shard: str, incarnation: int, version: int, most: int) -> list[Contribution]:
+        """Bind up to `most` rows to a version of this shard, retractions first, and return them.
+
+        A version that is bound already gives the same rows again. MUST be durable when it returns, power cuts included.
+        """
+
+    @abstractmethod
+    def acknowledge(self, shard: str, incarnation: int, version: int) -> None:
+        """Take note that the shard counted everything up to this version."""
+
+    @abstractmethod
+    def since(self, shard: str, incarnation: int, version: int) -> dict[int, list[Contribution]]:
+        """Return the rows of all versions after this one, by version: what a restored shard has lost."""
+
+    @abstractmethod
+    def drop_before(self, shard: str, incarnation: int, version: int) -> None:
+        """Let go of acknowledged rows up to a version that no backup of the shard is older than."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
@@ -117,6 +116,8 @@ class Registry:
         if self._scanned:
             return
         self._scanned = True
+        from importlib.metadata import entry_points  # noqa: PLC0415  (2 MB that the built-ins don't need)
+
         found = [(entry, entry.dist) for entry in entry_points(group=hooks.PROJECT) if entry.dist]
         for entry, dist in sorted(found, key=lambda pair: (str(pair[1].name).lower(), pair[0].name)):
             origin = f"{dist.name} {dist.version}"

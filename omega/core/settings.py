@@ -8,7 +8,7 @@ import tomllib
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import msgspec
 from platformdirs import user_data_path
@@ -24,6 +24,10 @@ FILE_VARIABLE = "OMEGA_CONFIG"
 EXAMPLE_CATALOG = "example"
 _MAX_FILE_BYTES = 1_000_000
 
+Memory: TypeAlias = Literal["standard", "lite"]
+"""What a TV may take: 200 MiB, or 64 MiB, in which no model runs."""
+_LITE_EMBEDDER = "static"
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can be set. The environment's name of `catalog` is OMEGA_CATALOG."""
@@ -35,11 +39,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     catalog: str = EXAMPLE_CATALOG
     """A catalog file, or `example`, the one that comes with Omega."""
     embedder: str = "onnx"
-    """Name of the embedder plugin."""
+    """Name of the embedder plugin; `static` by default where memory is `lite`."""
     model: Path | None = None
     """A model folder; the embedder's own by default."""
     threads: int = 1
     """Threads of one embedding, 1..64; one is best beside a video decoder."""
+    memory: Memory = "standard"
+    """`lite` keeps a TV within 64 MiB, unless it is given another embedder than `static`."""
     time_zone: str = ""
     """IANA name like Europe/Berlin; the machine's by default."""
 
@@ -91,6 +97,9 @@ def resolve(flags: Mapping[str, object] | None = None, environment: Mapping[str,
         for name, value in layer.items():
             values[name] = _checked(name, value, origin)
             origins[name] = origin
+    if values.get("memory") == "lite" and "embedder" not in values:
+        values["embedder"] = _LITE_EMBEDDER
+        origins["embedder"] = f"default of memory lite ({origins['memory']})"
     return Resolved(msgspec.convert(values, Settings), origins)
 
 
@@ -114,6 +123,8 @@ def _checked(name: str, value: object, origin: str) -> object:
         if not (text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= 64):
             raise SettingsError(f"threads is {shown(value)} ({origin}), allowed: 1..64")
         return int(text)
+    if name == "memory" and value not in get_args(Memory):
+        raise SettingsError(f"memory is {shown(value)} ({origin}), allowed: {' or '.join(get_args(Memory))}")
     if not isinstance(value, (str, Path)) or (name != "time_zone" and not str(value)):
         raise SettingsError(f"{name} is {shown(value)} ({origin}), allowed: text")
     if name == "time_zone" and not _is_zone(str(value)):

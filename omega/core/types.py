@@ -16,6 +16,10 @@ from omega.core.text import title_text
 
 DIMENSIONS = 384
 """Length of an embedding."""
+CONTEXT_SHARE = 0.5
+"""How far a pattern's vector leans from its title towards its context: unit(title + share x context).
+
+Two texts are embedded apart and added, so that n titles in 8 contexts need n + 8 embeddings instead of 8 n."""
 PRIOR_SUCCESS, PRIOR_SAMPLES = 1.0, 2.0
 """The Beta(1, 1) prior of a success rate: with no sample it is one half, and one lucky watch makes it two thirds."""
 
@@ -107,6 +111,10 @@ class ViewingEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The name, needed for what the catalog doesn't have; such a title stays on this TV."""
     kind: ContentType | None = None
     genres: tuple[str, ...] = ()
+    profile: str | None = None
+    """Who watched, by the name of a profile; nobody in particular by default."""
+    liked: bool | None = None
+    """What the household said of it, where it said something."""
 
 
 class ViewContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -118,6 +126,10 @@ class ViewContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     """Free words that go into the context's text."""
     kind: ContentType | None = None
     """Only titles of this kind."""
+    profile: str | None = None
+    """Who asks, by the name of a profile; the household by default."""
+    max_age: int | None = None
+    """Only titles for viewers of this age, in years; a profile's own limit holds as well."""
 
 
 class PatternContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -188,7 +200,7 @@ class Reason(msgspec.Struct, frozen=True):
     weight: float
 
 
-class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A title and why; the reasons' weights sum to the score."""
 
     content_id: str
@@ -197,11 +209,27 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     year: int
     score: float
     reasons: tuple[Reason, ...]
+    season: int | None = None
+    """Where a series that was begun goes on."""
+    episode: int | None = None
 
 
-def pattern_id(content_id: str, slot: int) -> int:
-    """Return the id of (title, context): 63 bits of BLAKE2b, so that it fits a signed column and never travels."""
-    digest = hashlib.blake2b(f"{slot}:{content_id}".encode(), digest_size=8, person=b"omega-pattern").digest()
+def pattern_id(content_id: str, slot: int, profile: int = 0) -> int:
+    """Return the id of (title, context): 63 bits of BLAKE2b, so that it fits a signed column and never travels.
+
+    A named profile's patterns have ids of their own, which this TV alone knows.
+    """
+    salt = profile.to_bytes(8, "big") if profile else b""
+    return _hashed(f"{slot}:{content_id}", b"omega-pattern", salt)
+
+
+def title_key(content_id: str) -> int:
+    """Return 63 bits of BLAKE2b that stand for a title where its id must not be read."""
+    return _hashed(content_id, b"omega-title")
+
+
+def _hashed(text: str, person: bytes, salt: bytes = b"") -> int:
+    digest = hashlib.blake2b(text.encode(), digest_size=8, person=person, salt=salt).digest()
     return int.from_bytes(digest, "big") >> 1
 
 

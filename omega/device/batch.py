@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import msgspec
 
 from omega.core.errors import InputError, StoreError
 from omega.core.parsing import MAX_JSON_BYTES, parse_event
-from omega.device.brain import Brain, Observed
+from omega.device.results import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from omega.core.types import ViewingEvent
+
+
+class Observer(Protocol):
+    """A brain, or a daemon's client."""
+
+    def observe(self, event: ViewingEvent) -> Observed:
+        """Learn from an event."""
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -34,7 +41,7 @@ class Batch(msgspec.Struct, frozen=True):
     """The event at which the store failed; it and all after it were not stored."""
 
 
-def observe_all(brain: Brain, events: Iterable[tuple[str, bytes | InputError]]) -> Batch:
+def observe_all(brain: Observer, events: Iterable[tuple[str, bytes | InputError]]) -> Batch:
     """Observe (place, JSON) pairs in order; each is stored or rejected on its own, as is a source with an error.
 
     When the store fails, it stops and says where.

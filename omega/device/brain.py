@@ -5,77 +5,54 @@ Nothing is written, logged or called through a hook while a recommendation is ma
 
 from __future__ import annotations
 
-from functools import lru_cache
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
+import omega
 from omega.core.errors import InputError, shown
-from omega.core.parsing import check_context, check_event, completed
-from omega.core.ports import WatchRecord
-from omega.core.text import context_text
-from omega.core.types import Recommendation, ViewContext, success_rate, time_and_day
-from omega.device import history, ranking, words
-from omega.device.explain import Asked, explained
+from omega.core.parsing import check_event, check_profile
+from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
+from omega.core.types import Recommendation, ViewContext, pattern_id, success_rate
+from omega.device import backup, ranking
+from omega.device.asking import Asking
+from omega.device.backup import Document, Restored
+from omega.device.explain import explained
 from omega.device.household import Household
-from omega.device.observe import title_of, watch_of
-from omega.device.ranking import Evidence, Weights
-from omega.device.titles import KINDS, pattern_vector, unit
+from omega.device.memory import words as memory_words
+from omega.device.memory.library import Progress
+from omega.device.observe import day_of, title_of, trusted, watch_of
+from omega.device.privacy import Privacy, privacy
+from omega.device.ranking import Weights
+from omega.device.results import Explanation, Memories, Mode, Observed, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from omega.core.catalog import Catalog
-    from omega.core.ports import DeviceStore, Embedder, Floats, PatternRecord, Where
-    from omega.core.types import ViewingEvent
+    from omega.core.ports import DeviceStore, Embedder, Floats
+    from omega.core.records import WatchRecord
+    from omega.core.types import Title, ViewingEvent
+    from omega.device.explain import Asked
+    from omega.device.moving import Mover
     from omega.device.titles import TitleArrays
 
-EVIDENCE_PATTERNS = 50
-"""How many patterns near the context are looked at."""
 LIST_LENGTH = 20
-_CACHED_MOODS = 256
-
-
-class Observed(msgspec.Struct, frozen=True):
-    """What an event became."""
-
-    content_id: str
-    title: str
-    pattern_id: int
-    sample_count: int
-    success_rate: float
-    local: bool
-    """The catalog doesn't have the title, so it never leaves this TV."""
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """Everything that speaks for and against one title in one context."""
-
-    recommendation: Recommendation
-    rank: int | None
-    """Place by score among what may be recommended, from 1; None when it may not."""
-    excluded: str | None
-    """Why it may not be recommended."""
-    watched: tuple[WatchRecord, ...]
-    """The household's own events with this title, oldest first."""
-
-
-class Status(msgspec.Struct, frozen=True):
-    """The brain in figures."""
-
-    events: int
-    patterns: int
-    local_titles: int
-    catalog_titles: int
-    catalog_lineage: str
-    catalog_epoch: int
-    embedder: str
-    space: str
-    store_bytes: int
-    habits: tuple[str, ...]
-    """What was learned, in words."""
+MAX_EVENTS = 50_000
+"""Older events are let go; what they added up to stays. Ten a day for 13 years."""
+MAX_PATTERNS = 10_000
+PRUNE_ABOVE = 1.02
+"""Some more than the limits are let be, so that one event more doesn't mean another pruning."""
+TEND_MS = 20.0
+"""Idle work at a time: no request waits longer for it."""
+RECENT_EPISODES = 20
+MOST_HABITS = 8
+_MODE = "mode"
+_OFFER_HOLDS_S = 12 * 3600
+"""What is watched this long after it was recommended counts as chosen from the list."""
 
 
 class Brain:
@@ -90,35 +67,62 @@ class Brain:
         *,
         now: Callable[[], datetime],
         weights: Weights | None = None,
+        mover: Mover | None = None,
     ) -> None:
         """Take over `store` and `embedder`, which are closed with the brain.
 
-        `titles` are the catalog's arrays in the embedder's space; `now` gives aware local time.
+        `titles` are the catalog's arrays in the embedder's space; `now` gives aware local time; `mover` keeps the
+        embedder the one that serves best, where the settings leave that open.
         """
         self._store = store
         self._embedder = embedder
         self._catalog = catalog
         self._titles = titles
         self._now = now
-        self._weights = weights or Weights()
-        self._household = Household(store, embedder, catalog, titles)
-        self._moods = lru_cache(maxsize=_CACHED_MOODS)(self._embed_context)
+        self.weights = weights or Weights()
+        """How much each part counts; holds from the next question on."""
+        self._mover = mover
+        self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
+        self._read()
 
     def observe(self, event: ViewingEvent) -> Observed:
-        """Learn from an event and return what it became, once it is written: safe from a crash of the program.
+        """Learn from an event and return what it became, once it is written: safe from a power cut.
 
-        Raises InputError for values out of range and for a title that is unknown and has no name; nothing is stored
-        then.
+        The same event told again adds nothing; told with another share, the later one holds. While the TV is paused or
+        has a guest, nothing is stored. Raises InputError for values out of range and for a title that is unknown and
+        has no name; nothing is stored then.
         """
-        now = self._now()
-        event = check_event(event, now=now)
+        self._follow()
+        clock = self._now()
+        now = trusted(clock, self._household.newest_at_s)
+        event = check_event(event, now=now, ahead=now is clock)
         title, local = title_of(event, self._catalog, self._household.local)
-        watch = watch_of(event, title, now)
-        vector = pattern_vector(self._household.vector(title), self._titles.contexts[watch.slot])
-        pattern = self._store.record(watch, title, vector, self._embedder.space, local=local)
-        self._household.add(watch, title, local=local)
-        rate = success_rate(pattern.sample_count, pattern.success_milli)
-        return Observed(title.id, title.title, pattern.id, pattern.sample_count, rate, local)
+        profile = self._profile_id(event.profile)
+        watch = watch_of(event, title, now, profile, *self._before(event, title, profile))
+        if self._mode is not Mode.LEARNING:
+            return _observed(watch, title, 0, 0, Outcome.IGNORED, local=local)
+        recorded = self._store.record(
+            watch, title, self._vector(title), local=local, day=None if local else day_of(watch, now)
+        )
+        if recorded.outcome is Outcome.ADDED:
+            self._household.add(watch, title, local=local)
+        elif recorded.outcome is Outcome.CORRECTED:
+            self._read()
+        pattern = recorded.pattern
+        return _observed(watch, title, pattern.sample_count, pattern.success_milli, recorded.outcome, local=local)
+
+    @contextmanager
+    def many(self) -> Iterator[None]:
+        """Let all that is observed in the block be written together at its end: one wait for the disk instead of many.
+
+        When the block fails, none of it is kept.
+        """
+        try:
+            with self._store.many():
+                yield
+        except BaseException:
+            self._read()
+            raise
 
     def recommend(self, context: ViewContext | None = None, k: int = LIST_LENGTH) -> list[Recommendation]:
         """Return up to `k` titles for the context (by default: now), best first, each with its reasons.
@@ -127,10 +131,12 @@ class Brain:
         """
         if k < 1:
             raise InputError(f"k is {k}, allowed: 1 and more")
-        asked = self._ask(context)
-        total, strength = asked.scores.total, self._weights.variety
+        asked, now_s = self._ask(context), self._now().timestamp()
+        total, strength = asked.scores.total, self.weights.variety
         rows, variety = ranking.diverse(total, self._titles.centered, asked.allowed, k, strength)
-        return [explained(asked, row, float(v), self._household) for row, v in zip(rows, variety, strict=True)]
+        titles = [explained(asked, row, float(v), self._household) for row, v in zip(rows, variety, strict=True)]
+        self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
+        return titles
 
     def why(self, content_id: str, context: ViewContext | None = None) -> Explanation:
         """Explain one title of the catalog in the context (by default: now), recommended or not. Raises InputError."""
@@ -139,13 +145,139 @@ class Brain:
             raise InputError(f"content_id is {shown(content_id)}, allowed: {self._catalog.hint(content_id)}")
         asked = self._ask(context)
         total, allowed = asked.scores.total, asked.allowed
-        excluded = None if allowed[row] else f"not a {asked.context.kind}" if asked.unfinished[row] else "finished"
         return Explanation(
             recommendation=explained(asked, row, 0.0, self._household),
             rank=int((total[allowed] > total[row]).sum()) + 1 if allowed[row] else None,
-            excluded=excluded,
-            watched=tuple(sorted(self._store.events(content_id=content_id), key=lambda event: event.at)),
+            excluded=asked.excluded(row, self._catalog.titles[row].age),
+            watched=() if self._mode is Mode.GUEST else self._watched(content_id),
         )
+
+    @property
+    def space(self) -> str:
+        """The space that is worked in."""
+        return self._embedder.space
+
+    @property
+    def mode(self) -> Mode:
+        """Whether the TV learns; kept in the store."""
+        self._follow()
+        return self._mode
+
+    def set_mode(self, mode: Mode) -> None:
+        """Pause learning, let a guest watch, or learn again; holds until it is changed, restarts included."""
+        self._store.set_note(_MODE, mode.encode())
+        self._mode = mode
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """Return the named profiles, in order of their making."""
+        return tuple(self._store.profiles())
+
+    def set_profile(self, name: str, age: int | None = None) -> Profile:
+        """Make a profile, or change its age limit, and return it. Raises InputError."""
+        check_profile(name, age)
+        profile = self._store.set_profile(name, age)
+        self._household.profiles[name] = profile
+        return profile
+
+    def forget(self, selection: Selection, profile: str | None = None) -> Forgotten:
+        """Delete what is selected, by name a profile's, and all that followed from it; no byte is left in the files.
+
+        What was shared of it will be taken back. Raises InputError for an unknown profile or title, StoreError when
+        another process holds the file open: bytes stay until `compact` then.
+        """
+        self._follow()
+        if profile is not None:
+            selection = msgspec.structs.replace(selection, profile=self._profile_id(profile))
+        if (title := selection.content_id) is not None and title not in (known := self._store.titles()):
+            raise InputError(f"title is {shown(title)}, allowed: one of the {len(known)} titles that were watched")
+        try:
+            return self._store.forget(selection)
+        finally:
+            self._offered = {}
+            self._read()
+
+    def export(self) -> Document:
+        """Return everything that is held, to be written as JSON and given to `restore` on another TV."""
+        self._follow()
+        return Document(
+            format=backup.FORMAT,
+            omega=omega.__version__,
+            exported_at=self._now().isoformat(timespec="seconds"),
+            catalog_lineage=self._catalog.lineage,
+            mode=self._mode,
+            profiles=self.profiles(),
+            titles=tuple(self._household.local.values()),
+            events=tuple(self._store.events()),
+            patterns=tuple(self._store.patterns()),
+            skills=tuple(self._store.skills()[1]),
+            ledger=self._store.ledger.counts(),
+        )
+
+    def restore(self, document: Document) -> Restored:
+        """Take in what another TV exported, all or none of it; told twice it adds nothing, and nothing is shared."""
+        try:
+            return backup.restore(self._store, self._household, document)
+        finally:
+            self._read()
+
+    def privacy(self) -> Privacy:
+        """Return what is held and what would be shared, in plain words."""
+        self._follow()
+        return privacy(
+            events=self._store.event_count(),
+            titles=len(self._household.everyone.last),
+            local=len(self._household.local),
+            profiles=tuple(self._household.profiles),
+            ledger=self._store.ledger.counts(),
+        )
+
+    def memories(self, profile: str | None = None) -> Memories:
+        """Return the memories in words and figures, of one profile or of everybody. Raises InputError."""
+        self._follow()
+        now_s, asker = self._now().timestamp(), self._household.profile(profile).id if profile else None
+        skills = self._household.skills.skills(asker, now_s)
+        return Memories(
+            habits=tuple(memory_words.habits(skills)),
+            skills=tuple(skills),
+            episodes=tuple(self._store.events(RECENT_EPISODES, profile=asker)),
+            episode_count=self._store.event_count(),
+            pattern_count=self._store.pattern_count(),
+        )
+
+    def tend(self, budget_ms: float = TEND_MS) -> Progress:
+        """Do idle work for about so long, and say how far the consolidation of episodes into skills has got.
+
+        The model is judged too, a move to another embedder goes on, and what is beyond its limit is pruned.
+        """
+        self._follow()
+        self._move(budget_ms)
+        progress = self._household.skills.consolidate(budget_ms, time.perf_counter, self._now().timestamp())
+        too_many = (
+            self._store.event_count() > PRUNE_ABOVE * MAX_EVENTS
+            or self._store.pattern_count() > PRUNE_ABOVE * MAX_PATTERNS
+        )
+        if too_many and not progress.remaining:
+            self._store.prune(MAX_EVENTS, MAX_PATTERNS)
+        return progress
+
+    def consolidate(
+        self, budget_ms: float | None = None, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Progress:
+        """Do all idle work, or what fits the budget, then `compact`; `progress` gets episodes done and in all."""
+        end_s = None if budget_ms is None else time.perf_counter() + budget_ms / 1000
+        done = 0
+        while True:
+            step = self.tend(TEND_MS if end_s is None else min(TEND_MS, budget_ms or TEND_MS))
+            done += step.episodes
+            progress(done, done + step.remaining)
+            if not step.remaining or (end_s is not None and time.perf_counter() >= end_s):
+                break
+        self.compact()
+        return Progress(done, step.remaining)
+
+    def compact(self) -> None:
+        """Rebuild the file, so that it takes what its content needs. Raises StoreError while another process reads."""
+        self._store.compact()
 
     def counts(self) -> tuple[int, int]:
         """Return how many events and patterns the store holds."""
@@ -153,55 +285,113 @@ class Brain:
 
     def status(self) -> Status:
         """Return the brain in figures, and what it learned in words."""
+        self._follow()
+        skills = self._household.skills.skills(None, self._now().timestamp())
         return Status(
             events=self._store.event_count(),
             patterns=self._store.pattern_count(),
+            skills=len(skills),
             local_titles=len(self._household.local),
             catalog_titles=len(self._catalog),
             catalog_lineage=self._catalog.lineage,
             catalog_epoch=self._catalog.epoch,
             embedder=self._embedder.NAME,
             space=self._embedder.space,
+            fallback=self._mover.fallback.state if self._mover else None,
+            mode=self._mode,
+            profiles=tuple(self._household.profiles),
+            shared=self._store.ledger.counts(),
             store_bytes=self._store.size_bytes(),
-            habits=tuple(words.habits(self._titles, self._household.taste)),
+            read_only=self._store.is_read_only,
+            rescued_at=rescued.decode() if (rescued := self._store.note("rescued_at")) else None,
+            habits=tuple(memory_words.habits(skills)[:MOST_HABITS]),
         )
 
     def close(self) -> None:
         """Close the store and the embedder."""
+        if self._mover:
+            self._mover.close()
         self._store.close()
         self._embedder.close()
 
+    def _read(self) -> None:
+        """Read everything that is held in memory from the store."""
+        self._household = Household(self._store, self._embedder, self._catalog, self._titles, self._now().tzinfo)
+        self._asking = Asking(self._store, self._household, self._embed)
+        self._mode = Mode((self._store.note(_MODE) or Mode.LEARNING.encode()).decode())
+
+    def _follow(self) -> None:
+        """Read the store again if another process wrote."""
+        if self._store.version() != self._household.version:
+            self._read()
+
     def _ask(self, context: ViewContext | None) -> Asked:
-        """Score every title in a context."""
-        now = self._now()
-        slot, context = completed(check_context(context or ViewContext()), now)
-        wish, mood = self._wish(slot, context.mood)
-        kind = KINDS.index(context.kind) if context.kind else None
-        evidence, patterns = self._evidence(wish, None if kind is None else {"kind": (kind, kind)})
-        household = self._household
-        resume = history.resume(household.left_at_s, household.left_slot, now.timestamp(), slot)
-        leanings = household.taste.leanings(slot, self._titles.genre_shares, self._titles.kind_shares)
-        scores = ranking.score(self._titles, leanings, mood, evidence, resume, self._weights)
-        allowed = household.unfinished if kind is None else household.unfinished & (self._titles.kinds == kind)
-        return Asked(slot, context, leanings, scores, patterns, evidence, household.unfinished, allowed)
+        self._follow()
+        return self._asking.ask(context or ViewContext(), self._now(), self.weights, as_guest=self._mode is Mode.GUEST)
 
-    def _wish(self, slot: int, mood: str | None) -> tuple[Floats, Floats | None]:
-        """Return a context's vector and what the mood added to it; None when there is no mood that says anything."""
-        base = self._titles.contexts[slot]
-        if mood is None:
-            return base, None
-        wish = self._moods(slot, mood)
-        added = unit(wish - base)
-        return (wish, added) if ranking.is_understood(self._titles, added) else (base, None)
+    def _watched(self, content_id: str) -> tuple[WatchRecord, ...]:
+        return tuple(sorted(self._store.events(content_id=content_id), key=lambda event: event.at))
 
-    def _evidence(self, query: Floats, where: Where | None) -> tuple[Evidence, tuple[PatternRecord, ...]]:
-        """Return the patterns nearest to a context's vector."""
-        hits = self._store.search(query, EVIDENCE_PATTERNS, self._embedder.space, where)
-        patterns = tuple(self._store.patterns([hit.id for hit in hits]))
-        similarities = np.array([hit.similarity for hit in hits], np.float32)
-        rates = np.array([success_rate(p.sample_count, p.success_milli) for p in patterns], np.float32)
-        return Evidence(similarities, rates, self._household.centered(patterns)), patterns
+    def _profile_id(self, name: str | None) -> int:
+        return NOBODY if name is None else self._household.profile(name).id
 
-    def _embed_context(self, slot: int, mood: str) -> Floats:
-        row: Floats = self._embedder.embed([context_text(*time_and_day(slot), mood)])[0]
+    def _embed(self, text: str) -> Floats | None:
+        """Return (384,) of a text, or None when the model broke and `tend` is to replace it."""
+        if self._mover:
+            return self._mover.embed(self._embedder, text, self._now().timestamp())
+        row: Floats = self._embedder.embed([text])[0]
         return row
+
+    def _vector(self, title: Title) -> Floats:
+        """Return the vector (384,) of a title; one that the catalog has not is embedded, whatever that takes."""
+        if title.id not in self._catalog.ordinals:
+            if (row := self._embed(title.text)) is not None:
+                return row
+            self._move(float("inf"))
+        return self._household.vector(title)
+
+    def _move(self, budget_ms: float) -> None:
+        """Go on towards another embedder, if one is better; everything is taken over at once at the end."""
+        if self._mover is None:
+            return
+        local, now = self._household.local.values(), self._now()
+        if found := self._mover.tend(self._embedder, local, now.timestamp(), budget_ms):
+            household = Household(self._store, found.embedder, self._catalog, found.titles, now.tzinfo, found.local)
+            self._embedder.close()
+            self._embedder, self._titles, self._household = found.embedder, found.titles, household
+            self._asking = Asking(self._store, household, self._embed)
+
+    def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, int | None]:
+        """Return what the profile did with the title before a checked event, and the event's place in a list.
+
+        An event that is told again is seen as it was the first time, so that telling it twice changes nothing.
+        """
+        known = self._household.member(profile).last.get(title.id)
+        at_s = int(event.at.timestamp()) if event.at else 0
+        if known is None or at_s > known.at:
+            return known, self._place(title)
+        before: Watched | None = None
+        for told in self._store.events(content_id=title.id, profile=profile):
+            if (told.at, told.season, told.episode) == (at_s, event.season, event.episode):
+                return before, told.offered
+            before = before.after(told) if before else Watched.first(told)
+        return known, self._place(title)
+
+    def _place(self, title: Title) -> int | None:
+        """Return the title's place in the last list, if that was lately."""
+        place, at_s = self._offered.get(title.id, (None, 0.0))
+        return place if 0 <= self._now().timestamp() - at_s <= _OFFER_HOLDS_S else None
+
+
+def _observed(
+    watch: WatchRecord, title: Title, sample_count: int, success_milli: int, outcome: Outcome, *, local: bool
+) -> Observed:
+    return Observed(
+        content_id=title.id,
+        title=title.title,
+        pattern_id=pattern_id(title.id, watch.slot, watch.profile),
+        sample_count=sample_count,
+        success_rate=success_rate(sample_count, success_milli),
+        local=local,
+        outcome=outcome,
+    )

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from omega.core.types import Reason, Recommendation
-from omega.device import words
+from omega.device import history, words
+from omega.device.memory.episodes import Critique, critique
+from omega.device.memory.lifts import skill_shares
+from omega.device.memory.words import evidence_words, lift_words
 from omega.device.ranking import TERMS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from omega.core.ports import PatternRecord
-    from omega.core.types import ViewContext
-    from omega.device.household import Household
+    from omega.core.ports import Floats
+    from omega.core.records import PatternRecord, Watched, WatchRecord
+    from omega.core.types import Title, ViewContext
+    from omega.device.household import Household, Member
     from omega.device.ranking import Evidence, Scores
     from omega.device.taste import Leanings
 
+_WENT_WELL = (Critique.FINISHED, Critique.ENJOYED)
 _SHOWN_DIGITS = 6
 """Weights are rounded before they are summed, so that what is shown adds up."""
 
@@ -30,16 +36,50 @@ class Asked:
     """One question with every title's answer; n titles, m patterns."""
 
     slot: int
+    day: int
+    """0..8 as in `memory.contexts`."""
+    time: int
+    now: datetime
     context: ViewContext
     leanings: Leanings
+    lift: Floats
+    """(g + 3,) what the skill library says of each genre and kind."""
     scores: Scores
     patterns: tuple[PatternRecord, ...]
     """The m patterns of the evidence, nearest to the context first."""
     evidence: Evidence
-    unfinished: NDArray[np.bool_]
+    member: Member
+    """Whose history it was asked with."""
+    age_limit: int | None
+    """Nothing for older viewers is recommended, or named in a reason."""
+    fitting: NDArray[np.bool_]
+    """(n,) for viewers of the age that was asked for."""
+    of_kind: NDArray[np.bool_]
     """(n,)"""
-    allowed: NDArray[np.bool_]
-    """(n,) unfinished and of the kind that was asked for."""
+
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """(n,) what may be recommended: unfinished, fitting, and of the kind that was asked for."""
+        return self.member.unfinished & self.fitting & self.of_kind
+
+    def goes_on(self, title: Title) -> tuple[int | None, int | None]:
+        """Return the season and episode at which a series goes on that waits to be continued."""
+        watched = self.member.last.get(title.id)
+        return history.next_episode(watched) if watched and history.is_waiting(title, watched) else (None, None)
+
+    def reminder(self, centered: Floats, household: Household) -> WatchRecord | None:
+        """Return the episode that speaks most for a title with this centered vector (384,), if it may be named."""
+        limit = self.age_limit
+        named = None if limit is None else lambda watch: household.title(watch.content_id).age <= limit
+        return self.member.reminder(centered, self.now, named)
+
+    def excluded(self, row: int, age: int) -> str | None:
+        """Say why title `row`, which is meant for viewers of `age`, may not be recommended."""
+        if not self.fitting[row]:
+            return f"meant for viewers of {age} and older"
+        if not self.of_kind[row]:
+            return f"not a {self.context.kind}"
+        return None if self.member.unfinished[row] else "finished"
 
 
 def explained(asked: Asked, row: int, variety: float, household: Household) -> Recommendation:
@@ -54,8 +94,16 @@ def explained(asked: Asked, row: int, variety: float, household: Household) -> R
     if all(reason.kind == "variety" for reason in reasons):
         reasons.append(Reason("new", "nothing is known of your taste yet", 0.0))
     score = round(math.fsum(reason.weight for reason in reasons), _SHOWN_DIGITS)
+    season, episode = asked.goes_on(title)
     return Recommendation(
-        content_id=title.id, title=title.title, kind=title.kind, year=title.year, score=score, reasons=tuple(reasons)
+        content_id=title.id,
+        title=title.title,
+        kind=title.kind,
+        year=title.year,
+        score=score,
+        reasons=tuple(reasons),
+        season=season,
+        episode=episode,
     )
 
 
@@ -65,14 +113,23 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
     match kind:
         case "taste":
             text = words.taste_words(titles, leanings, genres, value)
+            if value > 0 and (episode := asked.reminder(titles.centered[row], household)):
+                text = f"{text}: {_evidence(episode, asked, household)}"
+        case "skill":
+            shares = skill_shares(asked.lift, genres, int(titles.kinds[row]))
+            text = lift_words(
+                shares if value > 0 else -shares, titles.genre_names, asked.day, asked.time, usual=value > 0
+            )
+        case "given_up":
+            text = _evidence(asked.member.last[title.id], asked, household)
         case "context":
             text = words.context_words(titles, leanings, asked.slot, genres, int(titles.kinds[row]), value)
         case "mood":
             text = words.mood_words(asked.context.mood or "", value)
         case "habit":
-            text = _habit_text(asked, row, household)
+            text = _habit_text(asked, row, value, household)
         case "continue":
-            text = words.resume_words(title, household.last[title.id])
+            text = words.resume_words(title, asked.member.last[title.id])
         case "popularity":
             text = f"{titles.popularity[row]:.1%} of viewers watch it"
         case _:
@@ -80,11 +137,24 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
     return text
 
 
-def _habit_text(asked: Asked, row: int, household: Household) -> str:
-    """Name the pattern that says most for title `row`, or most against it where its habits do."""
-    shares = asked.scores.habits[row]
-    at = int(np.argmax(shares if shares.sum() >= 0 else -shares))
+def _evidence(watch: WatchRecord | Watched, asked: Asked, household: Household) -> str:
+    """Say what the household did with a title, and when."""
+    name, moment = household.title(watch.content_id).title, datetime.fromtimestamp(watch.at, asked.now.tzinfo)
+    return evidence_words(name, critique(watch.watched_milli), moment, asked.now)
+
+
+def _habit_text(asked: Asked, row: int, value: float, household: Household) -> str:
+    """Name what says most for title `row`, or against it when `value` is below 0: its own record, or a pattern."""
+    title, sign = household.catalog.titles[row], 1 if value >= 0 else -1
+    shares = sign * asked.scores.habits[row]
+    at = int(np.argmax(shares)) if len(shares) else None
+    if at is None or sign * asked.scores.own[row] >= shares[at]:
+        last = asked.member.last.get(title.id)
+        agrees = last is not None and (critique(last.watched_milli) in _WENT_WELL) == (value >= 0)
+        return (
+            _evidence(last, asked, household) if last and agrees else words.record_words(title.title, well=value >= 0)
+        )
     pattern = asked.patterns[at]
-    name = household.title(pattern.content_id).title
-    same = pattern.content_id == household.catalog.titles[row].id
+    other, same = household.title(pattern.content_id), pattern.content_id == title.id
+    name = other.title if asked.age_limit is None or other.age <= asked.age_limit else "what others watched"
     return words.habit_words(name, pattern.slot, float(asked.evidence.rates[at]), same=same)

@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omega.core.types import ContentType
+from omega.device.memory.episodes import FINISHED_MILLI, Critique, critique
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from omega.core.ports import Floats, Watched
+    from omega.core.ports import Floats
+    from omega.core.records import Watched
     from omega.core.types import Title
 
-FINISHED_MILLI = 900
-"""A movie or documentary that was once watched so far is finished for ever: credits are not watched."""
-STARTED_MILLI = 200
-"""What was watched less was given up, not interrupted."""
 RESUME_HALF_LIFE_S = 14 * 86_400
 """The wish to continue halves in two weeks."""
 
@@ -26,13 +24,35 @@ ELSEWHERE = 0.3
 
 
 def is_finished(title: Title, watched: Watched) -> bool:
-    """Say whether the title was ever watched to its end; a series always has a next episode."""
+    """Say whether the title was ever watched to its end, then for ever; a series always has a next episode."""
     return title.kind != ContentType.SERIES and watched.best_milli >= FINISHED_MILLI
 
 
 def is_waiting(title: Title, watched: Watched) -> bool:
     """Say whether the title was interrupted the last time, neither ever finished nor given up."""
-    return watched.watched_milli >= STARTED_MILLI and not is_finished(title, watched)
+    return critique(watched.watched_milli) is not Critique.GIVEN_UP and not is_finished(title, watched)
+
+
+def is_given_up(title: Title, watched: Watched) -> bool:
+    """Say whether so little of the title was watched the last time that it was given up; never what was finished."""
+    return critique(watched.watched_milli) is Critique.GIVEN_UP and not is_finished(title, watched)
+
+
+def continues(title: Title, watched: Watched, season: int | None, episode: int | None) -> bool:
+    """Say whether an event goes on where the title was left: a later episode, or what was interrupted."""
+    if title.kind == ContentType.SERIES and episode is not None and watched.episode is not None:
+        return (season or 0, episode) > (watched.season or 0, watched.episode)
+    return is_waiting(title, watched)
+
+
+def next_episode(watched: Watched) -> tuple[int | None, int | None]:
+    """Return the season and episode at which a series goes on: the next one, if the last was seen to its end.
+
+    Where a season ends isn't known, so that after its last episode the next number is named all the same.
+    """
+    if watched.episode is None or watched.watched_milli < FINISHED_MILLI:
+        return watched.season, watched.episode
+    return watched.season, watched.episode + 1
 
 
 def resume(left_at_s: NDArray[np.float64], left_slot: NDArray[np.int64], now_s: float, slot: int) -> Floats:

@@ -1,33 +1,50 @@
-"""What the brain holds in memory of one household, rebuilt from the store when it opens."""
+"""What the brain holds in memory of one household, read from the store when it opens and when another process wrote."""
 
 from __future__ import annotations
 
+from collections import deque
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
-from omega.core.ports import Watched
-from omega.core.types import SLOTS, ContentType, Title, pattern_id
-from omega.device.history import is_finished, is_waiting
+from omega.core.errors import InputError, shown
+from omega.core.records import Watched
+from omega.core.types import SLOTS, ContentType, Title
+from omega.device.history import is_finished, is_given_up, is_waiting
+from omega.device.memory.contexts import day_and_time
+from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, recall
+from omega.device.memory.library import SkillLibrary
 from omega.device.taste import REPLAYED_EVENTS, Taste
-from omega.device.titles import KINDS, pattern_vector, title_vector, unit
+from omega.device.titles import KINDS, unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import tzinfo
+
+    from numpy.typing import NDArray
 
     from omega.core.catalog import Catalog
-    from omega.core.ports import DeviceStore, Embedder, Floats, PatternRecord, WatchRecord
+    from omega.core.ports import DeviceStore, Embedder, Floats, Integers
+    from omega.core.records import PatternRecord, Profile, WatchRecord
     from omega.device.titles import TitleArrays
 
 
-class Household:
-    """Titles, the last watch of each, and the taste that the history adds up to."""
+REMINDING = 200
+"""How many of the last episodes may be named as a reason."""
+_ALIKE = 0.2
+"""Cosine of centered vectors above which one title reminds of another."""
 
-    def __init__(self, store: DeviceStore, embedder: Embedder, catalog: Catalog, titles: TitleArrays) -> None:
-        """Read the state from the store; vectors of another space than the embedder's are replaced first."""
-        self.catalog = catalog
-        self.titles = titles
-        self.local: dict[str, Title] = store.local_titles()
+
+class Member:
+    """One profile's state, or everybody's together: the last watch of each title, and the taste; n titles."""
+
+    def __init__(self, catalog: Catalog, titles: TitleArrays) -> None:
+        """Start with nothing known."""
+        self._catalog = catalog
+        self._episodes: deque[tuple[WatchRecord, Floats]] = deque(maxlen=REMINDING)
+        self._stacked: tuple[Floats, Integers, NDArray[np.float64]] | None = None  # of the episodes, when asked for
         self.last: dict[str, Watched] = {}
         self.taste = Taste(len(titles.genre_names), titles.vectors.shape[1])
         self.unfinished = np.ones(len(catalog), bool)
@@ -36,13 +53,108 @@ class Household:
         """(n,) when a title that waits to be continued was left, in unix seconds; -inf for all others."""
         self.left_slot = np.zeros(len(catalog), np.int64)
         """(n,) the context of each title's last watch."""
+        self.given_up_at_s = np.full(len(catalog), -np.inf)
+        """(n,) when a title was given up, in unix seconds; -inf for all others."""
+
+        self.own = np.zeros((len(catalog), SLOTS, 2))
+        """(n, 8, 2): each title's watches in each context, and by how much they went better than half."""
+
+    def learn(self, watch: WatchRecord, centered: Floats, genres: Floats, kind: int) -> None:
+        """Add an event to the taste: its title's centered vector (384,), genre weights (g,) and kind."""
+        self.taste.add(watch.slot, watch.watched_milli, centered, genres, kind)
+
+    def remind(self, episodes: Iterable[tuple[WatchRecord, Floats]]) -> None:
+        """Add events that may be named as a reason, each with its title's centered vector (384,)."""
+        self._episodes.extend(episodes)
+        self._stacked = None
+
+    def reminder(
+        self, centered: Floats, now: datetime, named: Callable[[WatchRecord], bool] | None = None
+    ) -> WatchRecord | None:
+        """Return the episode that speaks most for a title with this centered vector (384,), None without any.
+
+        `named` says which may be named at all.
+        """
+        if not self._episodes:
+            return None
+        if self._stacked is None:
+            rewards = np.array([watch.reward for watch, _ in self._episodes])
+            at_s = np.array([watch.at for watch, _ in self._episodes], np.int64)
+            self._stacked = np.array([vector for _, vector in self._episodes]), at_s, rewards
+        vectors, at_s, rewards = self._stacked
+        similarities = np.maximum(vectors @ centered, 0).astype(np.float64)
+        allowed = rewards > SUCCESS_REWARD
+        if named:
+            allowed &= np.array([named(watch) for watch, _ in self._episodes])
+        found = recall(similarities, at_s, rewards, allowed, now.timestamp(), 1)
+        return self._episodes[found[0]][0] if len(found) and similarities[found[0]] >= _ALIKE else None
+
+    def remember(self, watched: Watched) -> None:
+        """Take in what is known of a title, in addition to what another profile did with it."""
+        known = self.last.get(watched.content_id)
+        self.last[watched.content_id] = watched = _merged(known, watched) if known else watched
+        ordinal = self._catalog.ordinals.get(watched.content_id)
+        if ordinal is not None:
+            title = self._catalog.titles[ordinal]
+            self.unfinished[ordinal] = not is_finished(title, watched)
+            self.left_slot[ordinal] = watched.slot
+            self.left_at_s[ordinal] = watched.at if is_waiting(title, watched) else -np.inf
+            self.given_up_at_s[ordinal] = watched.at if is_given_up(title, watched) else -np.inf
+
+
+class Household:
+    """Everybody's state and each asked profile's own, with the titles that this TV alone knows."""
+
+    def __init__(
+        self,
+        store: DeviceStore,
+        embedder: Embedder,
+        catalog: Catalog,
+        titles: TitleArrays,
+        zone: tzinfo | None,
+        embedded: Mapping[str, Floats] | None = None,
+    ) -> None:
+        """Read the state from the store; vectors of another space than the embedder's are replaced first.
+
+        `zone` is the household's; `embedded` are vectors of titles that no catalog has, by id, where they are known.
+        """
+        self.zone = zone
+        self.catalog = catalog
+        self.titles = titles
         self._store = store
         self._embedder = embedder
-        if store.space() not in (None, embedder.space):
-            self._reembed()
-        for watched in store.watched().values():
-            self._remember(watched)
-        self._replay()
+        self.version = store.version()
+        """The store's, as it was before this was read."""
+        self.local: dict[str, Title] = {key: title for key, title in store.titles().items() if title}
+        if not store.bind(embedder.space, titles.contexts):
+            self._reembed(embedded or {})
+        self.profiles = {profile.name: profile for profile in store.profiles()}
+        self.newest_at_s = 0
+        """When the newest event ended, in unix seconds."""
+        self.skills = SkillLibrary(store, self._episode, titles.genre_names)
+        self._members: dict[int | None, Member] = {None: self._read(None)}
+
+    @property
+    def everyone(self) -> Member:
+        """All profiles together, and what nobody was named for."""
+        return self._members[None]
+
+    def member(self, profile: int | None) -> Member:
+        """Return a profile's own state, read when first asked for; None is everybody."""
+        if profile not in self._members:
+            self._members[profile] = self._read(profile)
+        return self._members[profile]
+
+    def guest(self) -> Member:
+        """Return the state of somebody of whom nothing is known."""
+        return Member(self.catalog, self.titles)
+
+    def profile(self, name: str) -> Profile:
+        """Return the profile of this name; raises InputError."""
+        if (profile := self.profiles.get(name)) is None:
+            names = ", ".join(self.profiles) or "none yet"
+            raise InputError(f"profile is {shown(name)}, allowed: {names}: make it with omega device profiles NAME")
+        return profile
 
     def title(self, content_id: str) -> Title:
         """Return a title that was watched: the catalog's, or the TV's own."""
@@ -50,7 +162,7 @@ class Household:
         return known or Title(content_id, content_id, 0, ContentType.MOVIE, (), minutes=0, age=0)
 
     def vector(self, title: Title) -> Floats:
-        """Return the vector (384,) of any title; one that no catalog has is embedded."""
+        """Return the vector (384,) of any title; one that no catalog has is embedded when it is new."""
         ordinal = self.catalog.ordinals.get(title.id)
         row: Floats = self._embedder.embed([title.text])[0] if ordinal is None else self.titles.vectors[ordinal]
         return row
@@ -59,55 +171,77 @@ class Household:
         """Return the centered title vectors (m, 384) of patterns."""
         rows = np.empty((len(patterns), self.titles.vectors.shape[1]), np.float32)
         for row, pattern in enumerate(patterns):
-            rows[row] = self._centered(pattern.content_id, pattern.slot)
+            rows[row] = self._centered(pattern.content_id)
         return rows
 
     def add(self, watch: WatchRecord, title: Title, *, local: bool) -> None:
         """Take in an event that was recorded."""
         if local:
             self.local[title.id] = title
-        known = self.last.get(watch.content_id)
-        self._remember(known.after(watch) if known else Watched.first(watch))
-        self._learn(watch)
-        self._learn_in_context(watch)
+        self.newest_at_s = max(self.newest_at_s, watch.at)
+        for profile in {None, watch.profile} & self._members.keys():
+            member = self._members[profile]
+            known = member.last.get(watch.content_id)
+            self._record(member, watch.content_id, watch.slot, 1, watch.watched_milli)
+            member.remember(known.after(watch) if known else Watched.first(watch))
+            self._learn(member, watch)
+            member.remind([(watch, self._centered(watch.content_id))])
+        self.skills.add(watch)
 
-    def _centered(self, content_id: str, slot: int) -> Floats:
+    def _episode(self, row_id: int, watch: WatchRecord) -> Episode:
+        day, time = day_and_time(datetime.fromtimestamp(watch.at, self.zone))
+        return Episode(
+            id=row_id,
+            at=watch.at,
+            day=day,
+            time=time,
+            watched_milli=watch.watched_milli,
+            facets=facets_of(self.title(watch.content_id)),
+            engagement_milli=watch.engagement_milli,
+            offered=watch.offered is not None,
+            profile=watch.profile,
+        )
+
+    def _read(self, profile: int | None) -> Member:
+        """Rebuild a state from all titles' last events, all patterns, and the newest events of each context."""
+        member = Member(self.catalog, self.titles)
+        for watched in self._store.watched():
+            self.newest_at_s = max(self.newest_at_s, watched.at)
+            if profile in (None, watched.profile):
+                member.remember(watched)
+        for pattern in self._store.patterns():
+            if profile in (None, pattern.profile):
+                self._record(member, pattern.content_id, pattern.slot, pattern.sample_count, pattern.success_milli)
+        for slot in range(SLOTS):
+            for watch in self._store.events(REPLAYED_EVENTS, slot=slot, profile=profile):
+                self._learn(member, watch)
+        member.remind([(e, self._centered(e.content_id)) for e in self._store.events(REMINDING, profile=profile)])
+        return member
+
+    def _record(self, member: Member, content_id: str, slot: int, samples: int, success_milli: int) -> None:
+        if (ordinal := self.catalog.ordinals.get(content_id)) is not None:
+            member.own[ordinal, slot] += samples, success_milli / 1000 - samples / 2
+
+    def _learn(self, member: Member, watch: WatchRecord) -> None:
+        title = self.title(watch.content_id)
+        genres = self.titles.genre_weights(title)
+        member.learn(watch, self._centered(watch.content_id), genres, KINDS.index(title.kind))
+
+    def _centered(self, content_id: str) -> Floats:
         ordinal = self.catalog.ordinals.get(content_id)
         if ordinal is not None:
             row: Floats = self.titles.centered[ordinal]
             return row
-        pattern = self._store.vectors([pattern_id(content_id, slot)])[0]
-        return unit(title_vector(pattern, self.titles.contexts[slot]) - self.titles.mean)
+        return unit(self._store.vectors([content_id])[0] - self.titles.mean)
 
-    def _replay(self) -> None:
-        """Rebuild the taste from the newest events in all, and from the newest of each context."""
-        for watch in self._store.events(REPLAYED_EVENTS):
-            self._learn(watch)
-        for slot in range(SLOTS):
-            for watch in self._store.events(REPLAYED_EVENTS, slot=slot):
-                self._learn_in_context(watch)
+    def _reembed(self, embedded: Mapping[str, Floats]) -> None:
+        """Replace all titles' vectors by ones of the embedder's space; those of the catalog are looked up."""
+        names = list(self._store.titles())
+        rows = (embedded[name] if name in embedded else self.vector(self.title(name)) for name in names)
+        self._store.reembed(names, rows)
 
-    def _learn(self, watch: WatchRecord) -> None:
-        genres = self.titles.genre_weights(self.title(watch.content_id))
-        self.taste.add(watch.watched_milli, self._centered(watch.content_id, watch.slot), genres)
 
-    def _learn_in_context(self, watch: WatchRecord) -> None:
-        title = self.title(watch.content_id)
-        genres = self.titles.genre_weights(title)
-        self.taste.add_in(watch.slot, watch.watched_milli, genres, KINDS.index(title.kind))
-
-    def _remember(self, watched: Watched) -> None:
-        self.last[watched.content_id] = watched
-        ordinal = self.catalog.ordinals.get(watched.content_id)
-        if ordinal is not None:
-            title = self.catalog.titles[ordinal]
-            self.unfinished[ordinal] = not is_finished(title, watched)
-            self.left_slot[ordinal] = watched.slot
-            self.left_at_s[ordinal] = watched.at if is_waiting(title, watched) else -np.inf
-
-    def _reembed(self) -> None:
-        """Replace all pattern vectors by ones of the embedder's space; each title is embedded or looked up once."""
-        patterns = self._store.patterns()
-        vectors = {content_id: self.vector(self.title(content_id)) for content_id in {p.content_id for p in patterns}}
-        rows = [pattern_vector(vectors[p.content_id], self.titles.contexts[p.slot]) for p in patterns]
-        self._store.reembed(self._embedder.space, [p.id for p in patterns], np.array(rows, np.float32))
+def _merged(known: Watched, other: Watched) -> Watched:
+    """Return what two profiles' summaries of a title say together: the later last event, the greater best."""
+    last, first = (other, known) if other.at >= known.at else (known, other)
+    return msgspec.structs.replace(last, best_milli=max(last.best_milli, first.best_milli))

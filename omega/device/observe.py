@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from omega.core.errors import InputError, shown
-from omega.core.ports import WatchRecord
+from omega.core.records import WatchRecord
 from omega.core.types import ContentType, Title, slot_at
+from omega.device.history import continues
+from omega.device.memory.episodes import engagement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from omega.core.catalog import Catalog
+    from omega.core.records import Watched
     from omega.core.types import ViewingEvent
+
+RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
+"""A clock that shows an earlier time is not set."""
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 def title_of(event: ViewingEvent, catalog: Catalog, local: Mapping[str, Title]) -> tuple[Title, bool]:
@@ -34,10 +41,23 @@ def title_of(event: ViewingEvent, catalog: Catalog, local: Mapping[str, Title]) 
     )
 
 
-def watch_of(event: ViewingEvent, title: Title, now: datetime) -> WatchRecord:
+def trusted(clock: datetime, newest_at_s: int) -> datetime:
+    """Return the time by the clock; where that is not set, as after a power cut, the last time that is known of.
+
+    A TV's clock begins in 1970 until it finds the network.
+    """
+    if clock >= RELEASED:
+        return clock
+    return datetime.fromtimestamp(max(newest_at_s, RELEASED.timestamp()), clock.tzinfo)
+
+
+def watch_of(
+    event: ViewingEvent, title: Title, now: datetime, profile: int, known: Watched | None, offered: int | None
+) -> WatchRecord:
     """Return what is kept of a checked event; `now` gives the household's time zone.
 
-    Without `watch_pct` the share is minutes over the title's length, at most 1; raises InputError if that is unknown.
+    `known` is what the profile did with the title before, `offered` the title's place in the last list. Without
+    `watch_pct` the share is minutes over the title's length, at most 1; raises InputError if that is unknown.
     """
     share = event.watch_pct
     if share is None:
@@ -45,4 +65,25 @@ def watch_of(event: ViewingEvent, title: Title, now: datetime) -> WatchRecord:
             raise InputError(f"watch_pct is missing and the length of {title.id} is unknown, allowed: a number 0..1")
         share = min((event.minutes or 0.0) / title.minutes, 1.0)
     at = (event.at or now).astimezone(now.tzinfo)
-    return WatchRecord(title.id, int(at.timestamp()), slot_at(at), round(1000 * share), event.season, event.episode)
+    milli = round(1000 * share)
+    return WatchRecord(
+        content_id=title.id,
+        at=int(at.timestamp()),
+        slot=slot_at(at),
+        watched_milli=milli,
+        season=event.season,
+        episode=event.episode,
+        profile=profile,
+        engagement_milli=engagement(
+            milli,
+            liked=event.liked,
+            offered=offered is not None,
+            continued=known is not None and continues(title, known, event.season, event.episode),
+        ),
+        offered=offered,
+    )
+
+
+def day_of(watch: WatchRecord, now: datetime) -> int:
+    """Return the day of an event since 1970, by the clock of the household, whose zone `now` gives."""
+    return datetime.fromtimestamp(watch.at, now.tzinfo).date().toordinal() - _EPOCH

@@ -1,8 +1,9 @@
 """The score of every title, as a sum of named terms; pure functions on arrays.
 
-score = taste + context + mood + habit + popularity + continue + variety. Each term is what one reason says, its weight
-is the term's value, and their sum is the score. The terms `taste` and `popularity` follow the measured formula of log
-ratios against the catalog's own shares; content similarity alone would be near random for what people watch next.
+score = taste + context + skill + mood + habit + popularity + continue + given_up + variety. Each term is what one
+reason says, its weight is the term's value, and their sum is the score. The terms `taste` and `popularity` follow the
+measured formula of log ratios against the catalog's own shares; content similarity alone would be near random for what
+people watch next.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from omega.device.memory.lifts import skill_term
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from omega.device.taste import Leanings
     from omega.device.titles import TitleArrays
 
-TERMS = ("taste", "context", "mood", "habit", "popularity", "continue")
+TERMS = ("taste", "context", "skill", "mood", "habit", "popularity", "continue", "given_up")
 """The terms of every title, in this order; `variety` comes with its place in a list."""
 POOL = 100
 """How many of the best by score compete for a place in the list."""
@@ -35,13 +38,16 @@ class Weights(msgspec.Struct, frozen=True):
 
     genre: float = 0.52
     content: float = 0.94
-    context_genre: float = 0.8
-    context_kind: float = 0.5
+    context_genre: float = 0.65
+    context_kind: float = 0.6
+    skill: float = 1.0
     mood: float = 0.5
     habit: float = 8.0
+    own: float = 6.0
     popularity: float = 0.64
-    resume: float = 1.2
-    variety: float = 0.6
+    resume: float = 2.0
+    given_up: float = 2.0
+    variety: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +67,11 @@ class Scores:
     """What `score` found; n titles."""
 
     terms: Floats
-    """(n, 6) in the order of TERMS."""
+    """(n, 8) in the order of TERMS."""
     habits: Floats
-    """(n, m) what each pattern adds to `habit`."""
+    """(n, m) what each pattern near the context adds to `habit`."""
+    own: Floats
+    """(n,) what a title's own record adds to `habit`."""
 
     @property
     def total(self) -> Floats:
@@ -76,29 +84,36 @@ def score(
     titles: TitleArrays,
     leanings: Leanings,
     mood: Floats | None,
+    lift: Floats,
     evidence: Evidence,
+    own: Floats,
     resume: Floats,
+    given_up: Floats,
     weights: Weights,
 ) -> Scores:
     """Return every title's terms.
 
-    `mood` (384,) is what the mood adds to the context's text, or None; `resume` (n,) is 0..1, how much a title waits to
-    be continued.
+    `mood` (384,) is what the mood adds to the context's text, or None; `lift` (g + 3,) what the skill library says of
+    each genre and kind; `own` (n,) how a title
+    itself went; `resume` (n,) is 0..1, how much a title waits to be continued, `given_up` (n,) -1..0.
     """
     content = _cosines(titles.centered, leanings.vector)
     genre = titles.genres @ leanings.genres
     slot_genre = titles.genres @ leanings.slot_genres
     slot_kind = leanings.slot_kinds[titles.kinds]
     habits = weights.habit * habit_shares(titles.centered, evidence)
+    recorded = weights.own * own
     terms = (
         weights.genre * genre + weights.content * content,
         weights.context_genre * slot_genre + weights.context_kind * slot_kind,
+        weights.skill * skill_term(lift, titles.genres, titles.kinds),
         weights.mood * mood_fit(titles, mood) if mood is not None else np.zeros(len(titles.kinds)),
-        habits.sum(axis=1),
+        habits.sum(axis=1) + recorded,
         weights.popularity * popularity(titles.popularity),
         weights.resume * resume,
+        weights.given_up * given_up,
     )
-    return Scores(np.stack(terms, axis=1).astype(np.float32), habits)
+    return Scores(np.stack(terms, axis=1).astype(np.float32), habits, recorded)
 
 
 def is_understood(titles: TitleArrays, mood: Floats) -> bool:

@@ -1,7 +1,8 @@
-"""What the household's history adds up to: a taste vector, genre and kind counts, the same for each context.
+"""What the household's history adds up to: a soft mixture of the tastes that its contexts show.
 
-Everything decays with the number of events since, those of a context with that context's own, and not with time, so
-that a holiday forgets nothing. Half-lives were found by replaying real viewers.
+Nobody says who watches, so each context stands for whoever watches then. Asked in one, every other context counts by
+how alike the two tastes are: one taste at all times gives one sum over everything, two persons at different times give
+two. Everything decays with a context's own events and not with time, so that a holiday forgets nothing.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from omega.core.types import SLOTS
 if TYPE_CHECKING:
     from omega.core.ports import Floats
 
-VECTOR_HALF_LIFE_EVENTS = 15.0
-COUNT_HALF_LIFE_EVENTS = 40.0
+VECTOR_HALF_LIFE_EVENTS = 10.0
+COUNT_HALF_LIFE_EVENTS = 25.0
+"""Of a context's own events; longer ones learn steady tastes better and a change of taste too slowly."""
 REPLAYED_EVENTS = 400
-"""How many past events, in all and of each context, rebuild the state; what is older weighs less than 1/1000."""
+"""How many past events of each context rebuild the state; what is older weighs less than 1/10000."""
 PRIOR_EVENTS = 5.0
 """How many average events a count is mixed with before it is believed."""
+STRANGER_SHARE = 0.1
+"""How much a context with nothing in common counts: the household's common taste is never quite out of mind."""
+LIKENESS_SOFTNESS = 0.2
+"""Contexts so much less alike count 1/e as much. At .1 several viewers gain more by simulation, and one alone loses."""
 _LEAST_SHARE = 1e-6
 """No share is less, so that logs stay finite."""
 
@@ -33,14 +39,14 @@ def liking(watched_milli: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Leanings:
-    """The taste as it stands to the catalog, in natural logs: 0 is as much as expected, .7 twice as much."""
+    """The taste in one context as it stands to the catalog, in natural logs: 0 is as expected, .7 twice as much."""
 
     vector: Floats
-    """(384,) sum of liking x centered title vector."""
+    """(384,) sum of liking x centered title vector, each context's by how much it counts here."""
     liked: float
-    """Decayed number of liked events."""
+    """Decayed number of liked events in all contexts."""
     genres: Floats
-    """(g,) how much more of each genre than the catalog has."""
+    """(g,) how much more of each genre than the catalog has, each context's by how much it counts here."""
     slot_genres: Floats
     """(g,) how much more of each genre in this context than in all of them."""
     slot_kinds: Floats
@@ -49,67 +55,78 @@ class Leanings:
 
 @dataclass(slots=True)
 class Taste:
-    """The decayed sums; g genres, 3 kinds, 8 contexts."""
+    """The decayed sums by context; g genres, 3 kinds, 8 contexts."""
 
     genre_count: int
     dimensions: int
-    vector: Floats = field(init=False)
-    """(384,) sum of liking x centered title vector."""
-    liked: float = 0.0
-    """Decayed number of liked events."""
-    genres: Floats = field(init=False)
-    """(g,) decayed likings by genre."""
+    slot_vectors: Floats = field(init=False)
+    """(8, 384) sum of liking x centered title vector."""
     slot_liked: Floats = field(init=False)
-    """(8,) like `liked`, by context."""
+    """(8,) decayed number of liked events."""
     slot_genres: Floats = field(init=False)
-    """(8, g) like `genres`, by context."""
+    """(8, g) decayed likings by genre."""
     slot_kinds: Floats = field(init=False)
-    """(8, 3) decayed likings by context and kind."""
+    """(8, 3) decayed likings by kind."""
 
     def __post_init__(self) -> None:
         """Start with nothing known."""
-        self.vector = np.zeros(self.dimensions, np.float32)
-        self.genres = np.zeros(self.genre_count, np.float32)
+        self.slot_vectors = np.zeros((SLOTS, self.dimensions), np.float32)
         self.slot_liked = np.zeros(SLOTS, np.float32)
         self.slot_genres = np.zeros((SLOTS, self.genre_count), np.float32)
         self.slot_kinds = np.zeros((SLOTS, 3), np.float32)
 
-    def add(self, watched_milli: int, centered: Floats, genres: Floats) -> None:
-        """Add one event to what holds in every context: its title's centered vector (384,) and genre weights (g,)."""
+    def add(self, slot: int, watched_milli: int, centered: Floats, genres: Floats, kind: int) -> None:
+        """Add one event to its context: its title's centered vector (384,), genre weights (g,) and kind."""
         like = liking(watched_milli)
         gain, decay = max(like, 0.0), _decay(COUNT_HALF_LIFE_EVENTS)
-        self.vector = self.vector * _decay(VECTOR_HALF_LIFE_EVENTS) + like * centered
-        self.liked = self.liked * decay + gain
-        self.genres = self.genres * decay + gain * genres
-
-    def add_in(self, slot: int, watched_milli: int, genres: Floats, kind: int) -> None:
-        """Add one event to its context: its title's genre weights (g,) and kind."""
-        gain, decay = max(liking(watched_milli), 0.0), _decay(COUNT_HALF_LIFE_EVENTS)
+        self.slot_vectors[slot] = self.slot_vectors[slot] * _decay(VECTOR_HALF_LIFE_EVENTS) + like * centered
         self.slot_liked[slot] = self.slot_liked[slot] * decay + gain
         self.slot_genres[slot] = self.slot_genres[slot] * decay + gain * genres
         self.slot_kinds[slot] *= decay
         self.slot_kinds[slot, kind] += gain
 
     def leanings(self, slot: int, genre_shares: Floats, kind_shares: Floats) -> Leanings:
-        """Return how the household leans, and how it leans in a context, against the catalog's shares (g,) and (3,)."""
-        genres = _shares(self.genres, self.liked, genre_shares)
-        all_kinds = self.slot_kinds.sum(axis=0)
-        kinds = _shares(all_kinds, float(all_kinds.sum()), kind_shares)
-        here = float(self.slot_liked[slot])
+        """Return how who watches in a context leans against the catalog's shares (g,) and (3,)."""
+        liked = float(self.slot_liked.sum())
+        genres = _shares(self.slot_genres.sum(axis=0), liked, genre_shares)
+        kinds = _shares(self.slot_kinds.sum(axis=0), liked, kind_shares)
+        by_genre = _shares(self.slot_genres, self.slot_liked[:, None], genres)
+        by_kind = _shares(self.slot_kinds, self.slot_liked[:, None], kinds)
+        counts = companions(by_genre, by_kind, slot)
+        mixed = _shares(counts @ self.slot_genres, float(counts @ self.slot_liked), genre_shares)
         return Leanings(
-            vector=self.vector,
-            liked=self.liked,
-            genres=np.log(genres / np.maximum(genre_shares, _LEAST_SHARE)),
-            slot_genres=np.log(_shares(self.slot_genres[slot], here, genres) / genres),
-            slot_kinds=np.log(_shares(self.slot_kinds[slot], here, kinds) / kinds),
+            vector=counts @ self.slot_vectors,
+            liked=liked,
+            genres=np.log(mixed / np.maximum(genre_shares, _LEAST_SHARE)),
+            slot_genres=np.log(by_genre[slot] / genres),
+            slot_kinds=np.log(by_kind[slot] / kinds),
         )
+
+
+def companions(by_genre: Floats, by_kind: Floats, slot: int) -> Floats:
+    """Return (8,) how much each context counts in context `slot`, from STRANGER_SHARE to 1.
+
+    Two contexts are alike by the Bhattacharyya coefficients of their genre shares (8, g) and kind shares (8, 3)
+    multiplied (Bhattacharyya, 1943): 1 for the same shares, 0 for none in common.
+    """
+    likeness = _overlap(by_genre, slot) * _overlap(by_kind, slot)
+    counts: Floats = STRANGER_SHARE + (1 - STRANGER_SHARE) * np.exp((likeness - 1) / LIKENESS_SOFTNESS)
+    return counts.astype(np.float32)
+
+
+def _overlap(shares: Floats, slot: int) -> Floats:
+    """Return (8,) Bhattacharyya coefficients of each row with row `slot`, whatever the rows sum to."""
+    roots = np.sqrt(shares)
+    lengths = np.sqrt(shares.sum(axis=1))
+    overlap: Floats = (roots @ roots[slot]) / (lengths * lengths[slot])
+    return overlap
 
 
 def _decay(half_life_events: float) -> float:
     return float(2.0 ** (-1.0 / half_life_events))
 
 
-def _shares(counts: Floats, total: float, prior: Floats) -> Floats:
+def _shares(counts: Floats, total: Floats | float, prior: Floats) -> Floats:
     """Return the shares that `counts` of `total` show once they are mixed with the prior."""
     shares: Floats = np.maximum((counts + PRIOR_EVENTS * prior) / (total + PRIOR_EVENTS), _LEAST_SHARE)
     return shares

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from omega.core.text import context_text, genre_text
 from omega.core.types import SLOTS, ContentType, time_and_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from omega.core.ports import Embedder, Floats
     from omega.core.types import Title
 
+    Loading: TypeAlias = Generator[tuple[int, int], None, "TitleArrays"]
+
 KINDS = tuple(ContentType)
-CONTEXT_SHARE = 0.5
-"""How far a pattern's vector leans from its title towards its context."""
 _CHUNK = 32
 
 
@@ -40,7 +40,7 @@ class TitleArrays:
     mean: Floats
     """(384,) float32: the titles' mean vector, what all of them share."""
     centered: Floats
-    """(n, 384) float32, unit rows: vectors less the mean, which says what sets a title apart."""
+    """(n, 384) float32, unit rows: vectors less the mean, which says what sets a title apart; mapped like them."""
     genre_names: tuple[str, ...]
     genre_vectors: Floats
     """(g, 384) float32, unit rows: the genres' own texts less their mean, for a mood to point at."""
@@ -50,6 +50,8 @@ class TitleArrays:
     """(g,) float32: each genre's share among the titles' genres; sums to 1."""
     kinds: NDArray[np.int64]
     """(n,): index into KINDS."""
+    ages: NDArray[np.int64]
+    """(n,): youngest age that the title is meant for, in years."""
     kind_shares: Floats
     """(3,) float32; sums to 1."""
     popularity: Floats
@@ -63,25 +65,27 @@ class TitleArrays:
         return row
 
 
-def build(catalog: Catalog, vectors: Floats, contexts: Floats, genre_vectors: Floats) -> TitleArrays:
-    """Return the arrays of a catalog from the vectors of its titles (n, 384), contexts (8, 384) and genres (g, 384)."""
+def build(catalog: Catalog, rows: Floats) -> TitleArrays:
+    """Return the arrays of a catalog from the rows (2 n + g + 9, 384) that `loading` keeps."""
+    n = len(catalog)
     names = tuple(catalog.genre_shares())
     column = {name: i for i, name in enumerate(names)}
     genres = np.zeros((len(catalog), len(names)), np.float32)
     for row, title in enumerate(catalog):
         genres[row, [column[genre] for genre in title.genres]] = 1 / len(title.genres)
     kinds = np.array([KINDS.index(title.kind) for title in catalog], np.int64)
-    mean = vectors.mean(axis=0, dtype=np.float32)
+    genre_vectors = rows[n + SLOTS : -n - 1]
     return TitleArrays(
-        vectors=vectors,
-        contexts=contexts,
-        mean=mean,
-        centered=unit(vectors - mean),
+        vectors=rows[:n],
+        contexts=np.array(rows[n : n + SLOTS]),
+        mean=np.array(rows[-n - 1]),
+        centered=rows[-n:],
         genre_names=names,
         genre_vectors=unit(genre_vectors - genre_vectors.mean(axis=0)),
         genres=genres,
         genre_shares=genres.mean(axis=0),
         kinds=kinds,
+        ages=np.array([title.age for title in catalog], np.int64),
         kind_shares=(np.bincount(kinds, minlength=len(KINDS)) / len(kinds)).astype(np.float32),
         popularity=np.array([title.popularity for title in catalog], np.float32),
     )
@@ -94,24 +98,6 @@ def unit(rows: Floats) -> Floats:
     return scaled
 
 
-def pattern_vector(title: Floats, context: Floats) -> Floats:
-    """Return the unit vector (384,) of a title in a context: title + share x context.
-
-    Two texts are embedded apart and added, so that n titles in 8 contexts need n + 8 embeddings instead of 8 n.
-    """
-    return unit(title + CONTEXT_SHARE * context)
-
-
-def title_vector(pattern: Floats, context: Floats) -> Floats:
-    """Return the title's vector (384,) that `pattern_vector` made `pattern` from.
-
-    With p = (t + s c) / length and t of length 1, the length is the positive root of x^2 - 2 x s (p.c) + s^2 - 1.
-    """
-    along = CONTEXT_SHARE * float(pattern @ context)
-    length = along + float(np.sqrt(along * along + 1 - CONTEXT_SHARE**2))
-    return unit(length * pattern - CONTEXT_SHARE * context)
-
-
 def load_or_embed(
     catalog: Catalog,
     embedder: Embedder,
@@ -120,37 +106,71 @@ def load_or_embed(
 ) -> TitleArrays:
     """Return the catalog's arrays in the embedder's space; embeds what the cache folder doesn't have, 5 ms a title.
 
-    The file is named after the titles' texts and the space. `progress` gets titles done and in all, while it embeds. A
-    cache that can't be written is no error, only slower next time.
+    `progress` gets titles done and in all, while it embeds. A cache that can't be written is no error, only slower next
+    time.
+    """
+    steps = loading(catalog, embedder, cache)
+    while True:
+        try:
+            progress(*next(steps))
+        except StopIteration as end:
+            arrays: TitleArrays = end.value
+            return arrays
+
+
+def loading(catalog: Catalog, embedder: Embedder, cache: Path | None, chunk: int = _CHUNK) -> Loading:
+    """Do what `load_or_embed` does in steps of `chunk` texts, and give (done, in all) after each of them.
+
+    The cache file is named after the titles' texts and the space, and holds the vectors of titles, contexts and genres,
+    the titles' mean and the centered titles: mapped, it takes memory only where it is read.
     """
     texts = [title.text for title in catalog]
     texts += [context_text(*time_and_day(slot)) for slot in range(SLOTS)]
     texts += [genre_text(genre) for genre in catalog.genre_shares()]
-    shape = (len(texts), embedder.dimensions)
+    shape = (len(texts) + 1 + len(catalog), embedder.dimensions)
     space = re.sub(r"[^a-z0-9.-]", "_", embedder.space)  # a plugin's own words
     file = cache / f"{catalog.content_digest}.{space}.npy" if cache else None
     rows = _load(file, shape) if file else None
     if rows is None:
-        rows = embed(embedder, texts, progress)
+        embedded = np.empty((len(texts), embedder.dimensions), np.float32)
+        yield from _embedding(embedder, texts, embedded, chunk)
+        rows = _with_centered(embedded, len(catalog))
         if file:
             rows = _save(file, rows)
-    end = len(catalog) + SLOTS
-    return build(catalog, rows[: len(catalog)], np.array(rows[len(catalog) : end]), np.array(rows[end:]))
+    return build(catalog, rows)
 
 
 def embed(embedder: Embedder, texts: Sequence[str], progress: Callable[[int, int], None]) -> Floats:
     """Return (n, 384) vectors of many texts, telling `progress` how many are done and in all."""
     rows = np.empty((len(texts), embedder.dimensions), np.float32)
-    for start in range(0, len(texts), _CHUNK):
-        rows[start : start + _CHUNK] = embedder.embed(texts[start : start + _CHUNK])
-        progress(min(start + _CHUNK, len(texts)), len(texts))
+    for done, total in _embedding(embedder, texts, rows, _CHUNK):
+        progress(done, total)
+    return rows
+
+
+def _embedding(embedder: Embedder, texts: Sequence[str], rows: Floats, chunk: int) -> Iterator[tuple[int, int]]:
+    """Fill `rows` (n, 384) with the vectors of the texts."""
+    for start in range(0, len(texts), chunk):
+        rows[start : start + chunk] = embedder.embed(texts[start : start + chunk])
+        yield min(start + chunk, len(texts)), len(texts)
+
+
+def _with_centered(embedded: Floats, titles: int) -> Floats:
+    """Return the rows with two parts more: the mean of the first `titles`, and these less the mean, as unit rows."""
+    rows = np.empty((len(embedded) + 1 + titles, embedded.shape[1]), np.float32)
+    rows[: len(embedded)] = embedded
+    rows[-titles - 1] = embedded[:titles].mean(axis=0)
+    for start in range(0, titles, _CHUNK):
+        part = embedded[start : min(start + _CHUNK, titles)]
+        at = len(embedded) + 1 + start
+        rows[at : at + len(part)] = unit(part - rows[-titles - 1])
     return rows
 
 
 def _load(file: Path, shape: tuple[int, int]) -> Floats | None:
     """Map the file, or return None when it is missing, damaged or of another shape."""
     try:
-        rows: Floats = np.load(file, mmap_mode="r", allow_pickle=False)
+        rows: Floats = np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
     except (OSError, ValueError, EOFError):
         return None
     return rows if rows.shape == shape and rows.dtype == np.float32 else None

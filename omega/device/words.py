@@ -1,4 +1,4 @@
-"""Reasons and habits in words, from the numbers that made them and nothing else."""
+"""Reasons in words, from the numbers that made them and nothing else."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omega.core.types import SLOTS, DayType, TimeSlot, time_and_day
+from omega.core.types import DayType, TimeSlot, time_and_day
+from omega.device.history import next_episode
 from omega.device.titles import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from omega.core.ports import Floats, WatchRecord
+    from omega.core.ports import Floats
+    from omega.core.records import Watched
     from omega.core.types import Title
-    from omega.device.taste import Leanings, Taste
+    from omega.device.taste import Leanings
     from omega.device.titles import TitleArrays
 
 _PLURALS = {"movie": "movies", "series": "series", "documentary": "documentaries"}
@@ -24,12 +26,6 @@ _TIMES = {
     TimeSlot.EVENING: "evenings",
     TimeSlot.NIGHT: "nights",
 }
-_LEAST_LIKED_EVENTS = 3.0
-"""Fewer liked events in a context than this are no habit yet."""
-_LEAST_RATIO = 0.2
-"""Natural log by which a genre stands out in a context before it is named: 22 % more than elsewhere."""
-_LEAST_SHARE = 0.1
-"""Share of a context's likings that a genre needs before it is named."""
 
 
 def slot_words(slot: int) -> str:
@@ -53,10 +49,10 @@ def taste_words(titles: TitleArrays, leanings: Leanings, weights: Floats, value:
     """Say why the taste speaks for a title with genre weights (g,), or against it when `value` is below 0."""
     likes = value >= 0
     if genres := leading(leanings.genres if likes else -leanings.genres, weights, titles.genre_names):
-        return f"you {'enjoy' if likes else 'rarely watch'} {listed(genres)}"
+        return f"you enjoy {listed(genres)}" if likes else f"you rarely watch {listed(genres)} at times like this"
     if leanings.liked < 1:
         return "unlike what you gave up lately" if likes else "close to what you gave up lately"
-    return "close to what you enjoyed lately" if likes else "unlike what you enjoyed lately"
+    return "close to what you enjoyed lately" if likes else "unlike what you enjoyed lately at times like this"
 
 
 def context_words(titles: TitleArrays, leanings: Leanings, slot: int, weights: Floats, kind: int, value: float) -> str:
@@ -80,31 +76,16 @@ def habit_words(name: str, slot: int, rate: float, *, same: bool) -> str:
     return f"{name} {how} on {slot_words(slot)}" if same else f"like {name}, which {how} on {slot_words(slot)}"
 
 
-def resume_words(title: Title, watch: WatchRecord) -> str:
-    """Say where the title was left."""
-    if watch.season is not None and watch.episode is not None:
-        return f"you are at season {watch.season}, episode {watch.episode}"
+def record_words(name: str, *, well: bool) -> str:
+    """Say how a title went with the household, all in all."""
+    return f"{name} {'went well' if well else 'did not go well'} before"
+
+
+def resume_words(title: Title, watch: Watched) -> str:
+    """Say where the title was left, or with which episode it goes on."""
+    season, episode = next_episode(watch)
+    if episode is not None:
+        return f"goes on with {f'season {season}, ' if season is not None else ''}episode {episode}"
     if watch.watched_milli >= 1000 or title.kind == "series":
         return "you are in the middle of the series"
     return f"you left it at {watch.watched_milli // 10} %"
-
-
-def habits(titles: TitleArrays, taste: Taste) -> list[str]:
-    """Return what the household likes in each context where it has a habit, the strongest first.
-
-    `weekday mornings: animation and family, mostly series`
-    """
-    found = [slot for slot in range(SLOTS) if taste.slot_liked[slot] >= _LEAST_LIKED_EVENTS]
-    return [_habit(titles, taste, slot) for slot in sorted(found, key=lambda slot: -taste.slot_liked[slot])]
-
-
-def _habit(titles: TitleArrays, taste: Taste, slot: int) -> str:
-    shares = taste.slot_genres[slot] / max(float(taste.slot_genres[slot].sum()), 1e-9)
-    leanings = taste.leanings(slot, titles.genre_shares, titles.kind_shares)
-    ratios = leanings.slot_genres + leanings.genres
-    telling = (ratios >= _LEAST_RATIO) & (shares >= _LEAST_SHARE)
-    genres = leading(np.where(telling, ratios, 0), shares, titles.genre_names)
-    kinds = taste.slot_kinds[slot]
-    kind = int(np.argmax(kinds))
-    mostly = f"mostly {_PLURALS[KINDS[kind]]}" if kinds[kind] > 0.5 * kinds.sum() else "of every kind"
-    return f"{slot_words(slot)}: {listed(genres) or 'a bit of everything'}, {mostly}"

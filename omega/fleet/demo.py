@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from omega.core.machine import rss_bytes
-from omega.core.types import DayType, Recommendation, TimeSlot, ViewContext, slot_of
-from omega.fleet.households import PERSONAS, Household
+from omega.core.types import DayType, Recommendation, TimeSlot, ViewContext
+from omega.fleet.households import PERSONAS, Household, day_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -224,8 +224,8 @@ def _judged(
 ) -> Iterator[tuple[float, float, float]]:
     """Give (recommended, any, best) appeal for each of the household's contexts."""
     for habit in persona.habits:
-        appeal = household.appeal(slot_of(habit.time, habit.day))
+        appeal = household.appeal(habit.days[0], habit.time)
         still_open = appeal[~household.finished]
-        titles = brain.recommend(ViewContext(time=habit.time, day=habit.day), _JUDGED)
+        titles = brain.recommend(ViewContext(time=habit.time, day=day_type(habit.days[0])), _JUDGED)
         recommended = appeal[[catalog.ordinals[title.content_id] for title in titles]].mean()
         yield recommended, still_open.mean(), np.sort(still_open)[-_JUDGED:].mean()

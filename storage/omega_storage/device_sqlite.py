@@ -1,33 +1,63 @@
-"""What a TV remembers, in one SQLite file: events, patterns and, in the same transactions, the patterns' vectors."""
+"""What a TV remembers, in one SQLite file: events, what follows from them, titles' vectors, profiles and the ledger."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from omega.core.errors import InputError, StoreError
-from omega.core.ports import DeviceStore, PatternRecord, VectorRow, Watched, WatchRecord
-from omega.core.types import DIMENSIONS, ContentType, Title, pattern_id
-from omega_storage.connection import apsw, connect, migrate, pragma, size_bytes, snapshot, store_errors, transaction
+from omega.core.ports import DeviceStore, VectorRow
+from omega.core.records import Outcome, PatternRecord, Profile, Recorded, SkillRow, Watched, WatchRecord
+from omega.core.types import CONTEXT_SHARE, DIMENSIONS, ContentType, Title, pattern_id
+from omega_storage.connection import (
+    apsw,
+    connect,
+    is_read_only,
+    migrate,
+    pragma,
+    size_bytes,
+    snapshot,
+    store_errors,
+    suspected,
+    transaction,
+)
+from omega_storage.derived import as_pattern, derive, forget, pattern_row
+from omega_storage.ledger_sqlite import SqliteLedger
+from omega_storage.pattern_index import ATTRIBUTES, PatternIndex
+from omega_storage.recovery import examine, rebuild, remove_damaged, row_checksum
 from omega_storage.sql import migrations, queries
 from omega_storage.sqlite_vec import SqliteVecStore
+from omega_storage.vectors import filter_bounds, search_size, unit_vector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
     from typing import Self
 
-    from omega.core.ports import Floats, Hit, Where
+    from omega.core.ports import Floats, Where
+    from omega.core.records import Forgotten, Near, Selection
 
 APPLICATION_ID = 0x4F4D4547
 """Marks the file as a device store of Omega: "OMEG"."""
-ATTRIBUTES = ("slot", "kind", "sample_count", "success_milli")
-"""What a search may filter by; `kind` is the place in ContentType."""
-VECTOR_TABLE = "pattern_vector"
+VECTOR_TABLE = "title_vector"
 _SQL = queries("device")
 _KINDS = tuple(ContentType)
+_FIRST_HAND = ("meta", "profile", "title", "event", "contribution")
+"""The tables that nothing else can be made from."""
+_COLUMNS = {
+    "slot": "p.slot",
+    "kind": "t.kind",
+    "profile": "p.profile_id",
+    "sample_count": "p.sample_count",
+    "success_milli": "p.success_milli",
+}
+_CONSOLIDATED = "consolidated"
+_SPARE = 16
+"""How many more rows than asked for sqlite-vec is to find, since it rounds."""
 
 
 class SqliteDeviceStore(DeviceStore):
@@ -38,20 +68,26 @@ class SqliteDeviceStore(DeviceStore):
         self._connection = connection
         self._location = connection.filename
         self._in_memory = in_memory
-        self._read: dict[int, PatternRecord] = {}  # by id, as long as no other process writes
-        self._version = -1
+        self._index: PatternIndex | None = None
+        self._read_at = -1  # the data_version of the index
+        self._space: str | None = None
+        self._bound: str | None = None
+        self._contexts: Floats = np.zeros((8, dimensions), np.float32)
+        self.ledger: SqliteLedger = SqliteLedger(connection)
+        self.is_read_only = is_read_only(connection)
         with store_errors(self._location):
+            connection.execute("PRAGMA synchronous = FULL")  # a TV gets unplugged
             migrate(connection, migrations("device"), APPLICATION_ID, self._location)
-        self._vectors = SqliteVecStore(
-            connection, VECTOR_TABLE, dimensions=dimensions, attributes=ATTRIBUTES, in_memory=in_memory
-        )
-        self.patterns([])  # reads all of them, if they are to be held: 5 ms for 10,000
+            self._vectors = SqliteVecStore(connection, VECTOR_TABLE, dimensions=dimensions, in_memory=False)
+            if self._is_underived():  # a file of an older schema
+                with transaction(connection):
+                    if self._is_underived():  # another process may have been quicker
+                        derive(connection, None)
 
     @classmethod
     def open(cls, path: Path, *, dimensions: int = DIMENSIONS, in_memory: bool = True) -> Self:
-        """Open or create the store; with `in_memory=False` sqlite-vec searches, slower but without the matrix.
+        """Open or create the store; with `in_memory=False` sqlite-vec searches, slower but without the index.
 
-        For 10,000 patterns that takes 16 MB, and reserves 4 MB to grow into, which hold no memory until they are used.
         A new file has mode 0600, its folder, when new, 0700. Raises StoreError when the file can't be used.
         """
         connection = connect(str(path))
@@ -61,51 +97,93 @@ class SqliteDeviceStore(DeviceStore):
             connection.close()
             raise
 
-    def record(self, event: WatchRecord, title: Title, vector: Floats, space: str, *, local: bool) -> PatternRecord:
-        """Store the event and add it to its pattern; return the pattern as it is now.
+    @classmethod
+    def rescue(cls, path: Path, now: datetime, *, thorough: bool = False) -> str | None:
+        """Rebuild a damaged file from all that can be read of it; return what came of it in words, None if it is sound.
 
-        Once it returns, the event outlives a crash of the program. A power cut may take the events of the last moments,
-        since only a checkpoint waits for the disk (synchronous=NORMAL): each is there whole or not at all, and the file
-        stays sound. `vector` is kept for a new pattern; a known one keeps its own until `reembed`. Raises InputError
-        for numbers out of range and StoreError for another space; nothing is stored then.
+        The damaged file stays beside it until something is forgotten; `thorough` is as for `recovery.examine`, and also
+        holds when damage was met before. Raises StoreError when that can't be done.
         """
-        watched = (event.content_id, event.at, event.slot, event.watched_milli, event.season, event.episode)
-        row_id = pattern_id(event.content_id, event.slot)
-        kind = _KINDS.index(title.kind)
+        wrong = examine(path, thorough=thorough or suspected(path).exists())
+        with suppress(OSError):
+            suspected(path).unlink()
+        if wrong is None:
+            return None
+        rescue = rebuild(path, _FIRST_HAND, _fresh, lambda connection: _after_rescue(connection, now), now)
+        if rescue is None:  # another process did it
+            return None
+        saved, lost = rescue.saved.get("event", 0), rescue.lost.get("event", 0)
+        return f"{saved:,} events saved, {lost:,} known to be lost; the damaged file is {rescue.damaged.name}"
+
+    def bind(self, space: str, contexts: Floats) -> bool:
+        """Work in this space from now on, with its contexts' unit vectors (8, dimensions); say if it is the store's."""
+        self._bound, self._contexts, self._read_at = space, np.ascontiguousarray(contexts, np.float32), -1
+        return self.space() == space or not self._rows("titles")
+
+    def record(self, event: WatchRecord, title: Title, vector: Floats, *, local: bool, day: int | None) -> Recorded:
+        """Store the event, add it to its pattern and, with a `day`, queue it to be shared; say what became of it.
+
+        Once it returns, outside of `many`, the event outlives a power cut. `vector` is kept for a new title; a known
+        one keeps its own until `reembed`. Raises InputError for numbers out of range and StoreError for another space;
+        nothing is stored then.
+        """
+        checked = unit_vector(vector, self._vectors.dimensions, "vector")
         with self._writing(event):
-            if self._held_to(space) is None:
-                self._connection.execute(_SQL["set_space"], (space,))
-            self._connection.execute(_SQL["add_event"], watched)
-            self._connection.execute(_SQL["set_watched"], watched)
-            if local:
-                self._connection.execute(_SQL["set_local_title"], (title.id, msgspec.json.encode(title)))
-            added = (row_id, event.content_id, event.slot, kind, event.watched_milli, event.at)
-            pattern = PatternRecord(*self._connection.execute(_SQL["add_to_pattern"], added).get)
-            sums = {"kind": kind, "sample_count": pattern.sample_count, "success_milli": pattern.success_milli}
-            if pattern.sample_count == 1:
-                self._vectors.upsert([VectorRow(row_id, vector, {"slot": event.slot, **sums})])
+            self._hold()
+            title_id = self._title_id(title, checked, local=local)
+            shares = day is not None and not local and self.ledger.takes(event, day)
+            event_id = self._add_event(event, title_id, shared=shares or event.shared)
+            if event_id is not None:
+                outcome, slot = Outcome.ADDED, event.slot
+                self._sum_up(event, title_id)
+                if shares and day is not None:
+                    self.ledger.queue(event_id, event, day)
             else:
-                self._vectors.set_attributes(row_id, sums)
-        self._read[row_id] = pattern
-        return pattern
+                outcome, slot = self._correct(event, title_id)
+            row = pattern_row(self._connection, pattern_id(event.content_id, slot, event.profile))
+        if self._index is not None and row.length:  # without a length it is not bound to the space, and read again
+            if row.title_id not in self._index.titles:
+                self._index.titles.put(row.title_id, checked, ())
+            self._index.put(row)
+        return Recorded(row.record, outcome)
+
+    @contextmanager
+    def many(self) -> Iterator[None]:
+        """Make all that is recorded in the block durable together at its end; when the block fails, none of it is."""
+        with self._writing(None):
+            yield
+
+    def version(self) -> int:
+        """Return a number that moves when another process changed the store; takes 3 us."""
+        with store_errors(self._location):
+            return pragma(self._connection, "data_version")
 
     def events(
-        self, newest: int | None = None, *, slot: int | None = None, content_id: str | None = None
+        self,
+        newest: int | None = None,
+        *,
+        slot: int | None = None,
+        content_id: str | None = None,
+        profile: int | None = None,
     ) -> list[WatchRecord]:
-        """Return the `newest` events (all with None) of a context and of a title, in order of recording."""
+        """Return the `newest` events (all with None) of a context, title and profile, in order of recording."""
         if newest is not None and newest < 0:
             raise InputError(f"newest is {newest}, allowed: 0 and more: leave it out for all events")
-        given = {"slot": slot, "content_id": content_id}
+        given = {"e.slot": slot, "t.content_id": content_id, "e.profile_id": profile}
         asked = {column: value for column, value in given.items() if value is not None}
         where = " AND ".join(f"{column} = ?" for column in asked) or "TRUE"
         sql, values = _SQL["events"].replace("{where}", where), (*asked.values(), -1 if newest is None else newest)
         with store_errors(self._location):
             rows = self._connection.execute(sql, values).fetchall()
-        return [WatchRecord(*row) for row in reversed(rows)]
+        return [_event(row) for row in reversed(rows)]
 
-    def watched(self) -> dict[str, Watched]:
-        """Return what all events of each title say together, by its id."""
-        return {row[0]: Watched(*row[:-1], best_milli=row[-1]) for row in self._rows("watched")}
+    def events_after(self, row_id: int, most: int) -> list[tuple[int, WatchRecord]]:
+        """Return up to `most` events recorded after the one with this row id, each with its own, in order."""
+        return [(row[0], _event(row[1:])) for row in self._rows("events_after", (row_id, most))]
+
+    def watched(self) -> list[Watched]:
+        """Return what all events of each title say together, one row a title and profile."""
+        return [Watched(*row) for row in self._rows("watched")]
 
     def event_count(self) -> int:
         """Return how many events there are."""
@@ -115,59 +193,145 @@ class SqliteDeviceStore(DeviceStore):
         """Return how many patterns there are."""
         return self._number("pattern_count")
 
-    def patterns(self, ids: Sequence[int] | None = None) -> list[PatternRecord]:
-        """Return the patterns with these ids in their order (all, by id, with None); unknown ids are left out."""
-        if ids is None:
-            return [PatternRecord(*row) for row in self._rows("patterns")]
+    def patterns(self) -> list[PatternRecord]:
+        """Return all patterns, by id; those that a search holds in memory already are not made twice."""
+        if self._index is not None and self.version() == self._read_at:
+            return self._index.records()
         with store_errors(self._location):
-            version = pragma(self._connection, "data_version")
-        if version != self._version:  # just opened, or another process wrote
-            self._read = {pattern.id: pattern for pattern in self.patterns()} if self._in_memory else {}
-            self._version = version
-        if missing := [row_id for row_id in ids if row_id not in self._read]:
-            rows = self._rows("patterns_by_id", (msgspec.json.encode(missing).decode(),))
-            self._read.update((row[0], PatternRecord(*row)) for row in rows)
-        return [self._read[row_id] for row_id in ids if row_id in self._read]
+            return [as_pattern(row).record for row in self._connection.execute(_SQL["patterns"])]
 
-    def search(self, query: Floats, k: int, space: str, where: Where | None = None) -> list[Hit]:
-        """Return the patterns nearest to `query`, which is of `space`; raises StoreError for another one.
+    def search(self, query: Floats, k: int, where: Where | None = None) -> list[Near]:
+        """Return the patterns nearest to `query`, which is of the bound space, best first, ties by id.
 
-        `where` may name slot, kind, sample_count and success_milli.
+        `where` may name slot, kind, profile, sample_count and success_milli.
         """
-        with store_errors(self._location), snapshot(self._connection):
-            self._held_to(space)
-            return self._vectors.search(query, k, where)
+        unit = unit_vector(query, self._vectors.dimensions, "query")
+        bounds = filter_bounds(where, ATTRIBUTES)
+        search_size(k)
+        with store_errors(self._location):
+            if self._in_memory:
+                index = self._fresh_index()
+            else:
+                self._complete()
+                with snapshot(self._connection):
+                    self._hold()
+                    index, bounds = self._scan(unit, k, bounds), []
+            return index.nearest(unit, k, bounds)
 
-    def vectors(self, ids: Sequence[int]) -> Floats:
-        """Return the patterns' vectors (n, dimensions) in order of `ids`; raises InputError for an unknown one."""
-        return self._vectors.vectors(ids)
+    def vectors(self, content_ids: Sequence[str]) -> Floats:
+        """Return the titles' vectors (n, dimensions) in order of `content_ids`; InputError for an unknown one."""
+        found = {row[0]: row[1] for row in self._rows("title_ids")}
+        if unknown := [content_id for content_id in content_ids if content_id not in found]:
+            raise InputError(f"content_id is {unknown[0]!r}, allowed: one of the {len(found)} titles watched")
+        return self._vectors.vectors([found[content_id] for content_id in content_ids])
 
-    def local_titles(self) -> dict[str, Title]:
-        """Return the titles that no catalog has, by id."""
-        try:
-            return {row[0]: msgspec.json.decode(row[1], type=Title) for row in self._rows("local_titles")}
-        except msgspec.DecodeError as error:
-            raise StoreError(f"{self._location}: a local title is damaged ({error}): restore a backup") from error
+    def titles(self) -> dict[str, Title | None]:
+        """Return what was ever watched, by id; a Title where no catalog has it, unless its name is damaged."""
+        return {key: _title(raw) for key, raw in self._rows("titles")}
 
     def space(self) -> str | None:
         """Return the space of the vectors, None as long as there are none."""
         rows = self._rows("space")
-        return str(rows[0][0]) if rows else None
+        return rows[0][0] if rows and rows[0][0] else None
 
-    def reembed(self, space: str, ids: Sequence[int], vectors: Floats) -> None:
-        """Replace the vectors of all patterns by those of another space, at once.
+    def reembed(self, content_ids: Sequence[str], vectors: Iterable[Floats]) -> None:
+        """Replace the vectors (dimensions,) of all titles by those of the bound space, at once; they are read in turn.
 
-        `vectors` is (n, dimensions); raises InputError unless `ids` are all patterns, each once.
+        Raises InputError unless `content_ids` are all titles, each once.
         """
         with self._writing(None):
-            held = {row_id: dict(zip(ATTRIBUTES, values, strict=True)) for row_id, *values in self._rows("attributes")}
-            if len(ids) != len(vectors) or sorted(ids) != sorted(held):
-                given = f"{len(ids)} ids with {len(vectors)} vectors"
-                raise InputError(f"{given} are given, allowed: each of the {len(held)} patterns once: embed them all")
-            self._vectors.replace_all(
-                VectorRow(row_id, vector, held[row_id]) for row_id, vector in zip(ids, vectors, strict=True)
-            )
-            self._connection.execute(_SQL["set_space"], (space,))
+            held = {row[0]: row[1] for row in self._rows("title_ids")}
+            if sorted(content_ids) != sorted(held):
+                given = f"{len(content_ids)} ids are given"
+                raise InputError(f"{given}, allowed: each of the {len(held)} titles once: embed them all")
+            lengths: dict[int, list[float]] = {}
+            rows = self._measured([held[content_id] for content_id in content_ids], vectors, lengths)
+            self._vectors.replace_all(rows)
+            patterns = map(as_pattern, self._connection.execute(_SQL["patterns"]).fetchall())
+            values = [(lengths[row.title_id][row.record.slot], row.record.id) for row in patterns]
+            self._connection.executemany(_SQL["set_length"], values)
+            self.set_note("space", (self._bound or "").encode())
+        self._connection.execute("PRAGMA shrink_memory")
+        self._read_at = -1
+
+    def _measured(
+        self, title_ids: Sequence[int], vectors: Iterable[Floats], lengths: dict[int, list[float]]
+    ) -> Iterator[VectorRow]:
+        """Give the rows of titles, and note |t + s c| of each in every context; InputError unless one vector each."""
+        given = iter(vectors)
+        for title_id in title_ids:
+            vector = next(given, None)
+            unit = unit_vector(vector, self._vectors.dimensions, "vector")
+            lengths[title_id] = [self._length(unit, slot) for slot in range(len(self._contexts))]
+            yield VectorRow(title_id, unit, {})
+        if next(given, None) is not None:
+            raise InputError(f"more than {len(title_ids)} vectors are given, allowed: one a title: embed them all")
+
+    def forget(self, selection: Selection) -> Forgotten:
+        """Delete what is selected and all that followed from it, then rebuild the file, so that no byte is left.
+
+        What was contributed becomes a retraction. Raises StoreError when another process reads: what was selected is
+        forgotten then, but bytes of it stay until `compact`.
+        """
+        with self._writing(None):
+            forgotten, emptied = forget(self._connection, selection)
+            self._vectors.remove(emptied)
+            if self._bound is not None and self.space() == self._bound:
+                self._set_lengths()
+        self._read_at = -1
+        if self._location:
+            remove_damaged(Path(self._location))
+        self.compact()
+        return forgotten
+
+    def prune(self, max_events: int, max_patterns: int) -> tuple[int, int]:
+        """Drop the oldest events, and then the patterns longest unused, beyond these numbers; return how many of each.
+
+        What pruned events added up to stays: pattern sums, and what was finished; the last and the best event of each
+        title and profile, which say so, stay however old they are.
+        """
+        with self._writing(None):
+            self._connection.execute(_SQL["prune_events"], (max_events,))
+            events = self._connection.changes()
+            self._connection.execute(_SQL["prune_patterns"], (max_patterns,))
+            patterns = self._connection.changes()
+        if patterns:
+            self._read_at = -1
+        return events, patterns
+
+    def skills(self) -> tuple[int, list[SkillRow]]:
+        """Return the sums that were kept last, and the row id of the last event that they hold; 0 with none."""
+        with store_errors(self._location), snapshot(self._connection):
+            return int(self.note(_CONSOLIDATED) or 0), [SkillRow(*row) for row in self._rows("skills")]
+
+    def set_skills(self, cursor: int, rows: Sequence[SkillRow], faded: Sequence[SkillRow] = ()) -> None:
+        """Keep these rows in place of those of the same profile, day, time and facet, drop the faded, and move on."""
+        with self._writing(None):
+            self._connection.executemany(_SQL["set_skill"], [msgspec.structs.astuple(row) for row in rows])
+            self._connection.executemany(_SQL["drop_skill"], [msgspec.structs.astuple(row)[:4] for row in faded])
+            self.set_note(_CONSOLIDATED, str(cursor).encode())
+
+    def profiles(self) -> list[Profile]:
+        """Return the named profiles, in order of their making."""
+        return [Profile(*row) for row in self._rows("profiles")]
+
+    def set_profile(self, name: str, age: int | None) -> Profile:
+        """Make a profile, or change the age limit of the one with this name, and return it."""
+        with self._writing(None):
+            return Profile(*self._connection.execute(_SQL["set_profile"], (name, age)).get)
+
+    def note(self, key: str) -> bytes | None:
+        """Return a small value that was kept under a name, or None."""
+        rows = self._rows("note", (key,))
+        return rows[0][0].encode() if rows else None
+
+    def set_note(self, key: str, value: bytes | None) -> None:
+        """Keep a small value, UTF-8 text, under a name; None removes it."""
+        with self._writing(None):
+            if value is None:
+                self._connection.execute(_SQL["drop_note"], (key,))
+            else:
+                self._connection.execute(_SQL["set_note"], (key, value.decode()))
 
     def size_bytes(self) -> int:
         """Return what the store takes on disk, its log included."""
@@ -182,6 +346,124 @@ class SqliteDeviceStore(DeviceStore):
         with store_errors(self._location):
             self._connection.close()
 
+    def _title_id(self, title: Title, vector: Floats, *, local: bool) -> int:
+        """Return the title's row id; a new one is added with its vector, a known one keeps up with its name."""
+        kind, raw = _KINDS.index(title.kind), msgspec.json.encode(title) if local else None
+        checksum = row_checksum("title", (title.id, kind, raw))
+        found = self._connection.execute(_SQL["title"], (title.id,)).fetchone()
+        if found:
+            if found[1:] != (kind, raw):
+                self._connection.execute(_SQL["set_title"], (kind, raw, checksum, found[0]))
+                self._read_at = -1  # the kind stands beside each of its patterns
+            return int(found[0])
+        title_id = int(self._connection.execute(_SQL["add_title"], (title.id, kind, raw, checksum)).get)
+        self._vectors.upsert([VectorRow(title_id, vector, {})])
+        if self._space is None:
+            self.set_note("space", (self._bound or "").encode())
+            self._space = self._bound
+        return title_id
+
+    def _add_event(self, event: WatchRecord, title_id: int, *, shared: bool) -> int | None:
+        """Return the new event's row id; None when it was told before."""
+        values = (title_id, *msgspec.structs.astuple(event)[1:-1], int(shared))
+        row = (*values, row_checksum("event", values))
+        found: int | None = self._connection.execute(_SQL["add_event"], row).get
+        return found
+
+    def _correct(self, event: WatchRecord, title_id: int) -> tuple[Outcome, int]:
+        """Let an event that was told before say what it says now; return also the context that it was told with."""
+        identity = title_id, event.at, event.profile, event.season, event.episode
+        told: Any = self._connection.execute(_SQL["told_before"], identity).fetchone()
+        event_id, slot, watched_milli, engagement = told
+        outcome = Outcome.REPEATED
+        if (watched_milli, engagement) != (event.watched_milli, event.engagement_milli):
+            outcome = Outcome.CORRECTED
+            self._rewrite(event_id, event)
+            if event_id <= self.skills()[0]:
+                self._connection.execute(_SQL["drop_skills"])  # they hold what was told first
+            change = event.watched_milli - watched_milli, pattern_id(event.content_id, slot, event.profile)
+            self._connection.execute(_SQL["correct_pattern"], change)
+            self._connection.execute(_SQL["correct_contribution"], (event.watched_milli, event_id))
+            self._connection.execute("DELETE FROM watched WHERE title_id = ?", (title_id,))
+            self._connection.execute(_SQL["derive_watched"].replace("{which}", "?"), (title_id,))
+        self._begin_pattern(event, slot, title_id)
+        return outcome, slot
+
+    def _rewrite(self, event_id: int, event: WatchRecord) -> None:
+        """Let an event's row say what was watched by the newer report."""
+        kept: Any = self._connection.execute(_SQL["told"], (event_id,)).fetchone()
+        title_id, at, slot, _, season, episode, profile, _, offered, shared = kept
+        said = event.watched_milli, event.engagement_milli
+        values = title_id, at, slot, said[0], season, episode, profile, said[1], offered, shared
+        self._connection.execute(_SQL["correct_event"], (*said, row_checksum("event", values), event_id))
+
+    def _sum_up(self, event: WatchRecord, title_id: int) -> None:
+        row_id = pattern_id(event.content_id, event.slot, event.profile)
+        self._connection.execute(_SQL["add_to_pattern"], (event.watched_milli, event.at, row_id))
+        if not self._connection.changes():
+            self._begin_pattern(event, event.slot, title_id)
+        last = event.at, event.slot, event.watched_milli, event.season, event.episode
+        self._connection.execute(_SQL["set_watched"], (title_id, event.profile, *last))
+
+    def _begin_pattern(self, event: WatchRecord, slot: int, title_id: int) -> None:
+        """Make the event's pattern, unless it is there; one that was pruned comes back with the events it has left."""
+        row_id = pattern_id(event.content_id, slot, event.profile)
+        if self._connection.execute(_SQL["pattern"], (row_id,)).fetchone() is None:
+            length = self._length(self._vectors.vectors([title_id])[0], slot)
+            self._connection.execute(_SQL["begin_pattern"], (row_id, length, title_id, slot, event.profile))
+
+    def _length(self, vector: Floats, slot: int) -> float:
+        return float(np.linalg.norm(vector.astype(np.float64) + CONTEXT_SHARE * self._contexts[slot]))
+
+    def _set_lengths(self) -> None:
+        """Work out the lengths of patterns that were derived anew, within the caller's transaction."""
+        for row_id, title_id, slot in self._rows("without_length"):
+            length = self._length(self._vectors.vectors([title_id])[0], slot)
+            self._connection.execute(_SQL["set_length"], (length, row_id))
+
+    def _complete(self) -> None:
+        """Set the lengths that a process which isn't bound to the vectors' space left open when it forgot something."""
+        if self._rows("without_length"):
+            with self._writing(None):
+                self._hold()
+                self._set_lengths()
+
+    def _fresh_index(self) -> PatternIndex:
+        """Return all patterns in memory, read again if another connection wrote since; raises StoreError."""
+        version = pragma(self._connection, "data_version")
+        if version != self._read_at or self._index is None:
+            self._complete()
+            with snapshot(self._connection):
+                self._read_at = pragma(self._connection, "data_version")
+                self._hold()
+                rows = map(as_pattern, self._connection.execute(_SQL["patterns"]))
+                self._index = None  # not both at once
+                self._index = PatternIndex(self._vectors.matrix(), self._contexts, rows)
+            self._connection.execute("PRAGMA shrink_memory")  # what was read is not read again
+        return self._index
+
+    def _scan(self, query: Floats, k: int, bounds: Sequence[tuple[str, int, int]]) -> PatternIndex:
+        """Let sqlite-vec find some more than `k`, and return those."""
+        numbered = zip(range(4, 4 + 2 * len(bounds), 2), bounds, strict=True)
+        condition = "".join(f" AND {_COLUMNS[name]} BETWEEN ?{n} AND ?{n + 1}" for n, (name, _, _) in numbered)
+        products = msgspec.json.encode((CONTEXT_SHARE * (self._contexts @ query)).tolist()).decode()
+        values = query.tobytes(), products, k + _SPARE, *(v for _, *pair in bounds for v in pair)
+        found = self._connection.execute(_SQL["nearest"].replace("{where}", condition), values).fetchall()
+        rows = [as_pattern(row) for row in found]
+        return PatternIndex(self._vectors.matrix_of(sorted({row.title_id for row in rows})), self._contexts, rows)
+
+    def _hold(self) -> None:
+        """Raise StoreError unless the vectors are of the bound space, or there are none yet."""
+        self._space = self.space()
+        if self._bound is None or (self._space or self._bound) != self._bound or (not self._space and self.titles()):
+            raise StoreError(
+                f"{self._location} holds vectors of space {self._space}, asked for {self._bound}: let one embedder use "
+                "it, and open it again to embed the titles anew"
+            )
+
+    def _is_underived(self) -> bool:
+        return bool(self._number("event_count")) and not self._number("watched_count")
+
     def _rows(self, name: str, values: tuple[int | str, ...] = ()) -> list[tuple[Any, ...]]:
         with store_errors(self._location):
             return self._connection.execute(_SQL[name], values).fetchall()
@@ -190,25 +472,45 @@ class SqliteDeviceStore(DeviceStore):
         with store_errors(self._location):
             return int(self._connection.execute(_SQL[name]).get)
 
-    def _held_to(self, space: str) -> str | None:
-        """Return the space of the vectors, None as long as there are none; raises StoreError for another one."""
-        held = self.space()
-        if held not in (None, space):
-            raise StoreError(
-                f"{self._location} holds vectors of space {held}, asked for {space}: let one embedder use it, and open "
-                "it again to embed the patterns anew"
-            )
-        return held
-
     @contextmanager
     def _writing(self, event: WatchRecord | None) -> Iterator[None]:
-        """Make the block one transaction; when it fails, the vectors in memory are read again."""
+        """Make the block one transaction; when it fails, what is in memory is read again."""
         try:
             with store_errors(self._location), transaction(self._connection):
                 yield
         except BaseException as error:
-            self._vectors.invalidate()
+            self._read_at = -1
             refused = error if isinstance(error, OverflowError) else error.__cause__
-            if isinstance(refused, (apsw.ConstraintError, OverflowError)):
-                raise InputError(f"{event} is refused ({refused}): correct the number") from refused
+            if isinstance(refused, (apsw.ConstraintError, OverflowError)) and not isinstance(error, InputError):
+                raise InputError(f"{event or 'a number'} is refused ({refused}): correct the number") from refused
             raise
+
+
+def _event(row: Sequence[Any]) -> WatchRecord:
+    event = WatchRecord(*row)
+    return event if event.shared is False else msgspec.structs.replace(event, shared=bool(event.shared))
+
+
+def _title(raw: bytes | None) -> Title | None:
+    try:
+        return None if raw is None else msgspec.json.decode(raw, type=Title)
+    except (msgspec.DecodeError, TypeError):
+        return None
+
+
+def _fresh(path: Path) -> apsw.Connection:
+    """Return an empty store's connection, on which rows may come in any order."""
+    connection = connect(str(path))
+    migrate(connection, migrations("device"), APPLICATION_ID, str(path))
+    connection.execute("PRAGMA foreign_keys = OFF")
+    return connection
+
+
+def _after_rescue(connection: apsw.Connection, now: datetime) -> None:
+    """Make what follows from the events that were saved; the titles' vectors are embedded anew when the brain opens."""
+    connection.execute(_SQL["keep_counting"])
+    connection.execute(_SQL["drop_nameless"])
+    connection.execute(_SQL["drop_note"], ("space",))
+    connection.execute(_SQL["drop_note"], (_CONSOLIDATED,))
+    connection.execute(_SQL["set_note"], ("rescued_at", now.isoformat(timespec="seconds")))
+    derive(connection, None)

@@ -84,6 +84,19 @@ class Matrix:
         """Return (n, dimensions) float32 of rows that are there, in order of `ids`."""
         return self._vectors[[self._places[row_id] for row_id in ids]]
 
+    def place(self, row_id: int) -> int:
+        """Return where a row that is there lies; another row may lie there once one was removed."""
+        return self._places[row_id]
+
+    def at(self, places: Integers) -> Floats:
+        """Return (n, dimensions) float32 of the rows at these places."""
+        return self._vectors[places]
+
+    def products(self, query: Floats) -> Floats:
+        """Return the (n,) float32 products of all rows with `query`, in order of their places."""
+        found: Floats = self._vectors[: len(self)] @ query
+        return found
+
     def count(self, bounds: Sequence[tuple[str, int, int]]) -> int:
         """Return how many rows have every named attribute within least and greatest."""
         return int(np.count_nonzero(self._mask(bounds))) if bounds else len(self)

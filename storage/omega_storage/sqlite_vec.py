@@ -99,15 +99,17 @@ class SqliteVecStore(VectorStore):
 
     def replace_all(self, rows: Iterable[VectorRow]) -> None:
         """Put these rows in the place of all others, ten times as fast as updating each; raises as `upsert` does."""
-        checked = {row.id: self._checked(row) for row in rows}
+        matrix = Matrix(self.dimensions, self.attributes)
         with store_errors(self._location), transaction(self._connection):
             self._refresh()
             self._connection.execute(self._sql["drop"])
             self._connection.execute(self._sql["create"])
-            given = ((vector.tobytes(), *values, row_id) for row_id, (vector, values) in checked.items())
-            self._connection.executemany(self._sql["insert"], given)
-        self._matrix = Matrix(self.dimensions, self.attributes, len(checked) if self._in_memory else 0)
-        self._remember(checked)
+            for row in rows:
+                vector, values = self._checked(row)
+                self._connection.execute(self._sql["insert"], (vector.tobytes(), *values, row.id))
+                if self._in_memory:
+                    matrix.put(row.id, vector, values)
+        self._matrix = matrix
 
     def set_attributes(self, row_id: int, attributes: Mapping[str, int]) -> None:
         """Replace one or more attributes of a row; raises InputError for an unknown id or name."""
@@ -168,6 +170,18 @@ class SqliteVecStore(VectorStore):
                 return self._matrix.vectors(ids)
             rows = self._connection.executemany(self._sql["vector"], [(row_id,) for row_id in ids])
             return floats(b"".join(blob for (blob,) in rows), self.dimensions)
+
+    def matrix(self) -> Matrix:
+        """Return all rows as they are now, in memory of the caller's."""
+        with store_errors(self._location):
+            return read_matrix(self._connection, self._sql, self.dimensions, self.attributes)
+
+    def matrix_of(self, ids: Sequence[int]) -> Matrix:
+        """Return some rows, without their attributes; raises InputError for an unknown id."""
+        matrix = Matrix(self.dimensions, (), len(ids))
+        vectors = self.vectors(ids)
+        matrix.extend(np.array(ids, np.int64), vectors, np.empty((len(ids), 0), np.int64))
+        return matrix
 
     def compact(self) -> None:
         """Rebuild the table, shrink the file and empty its log, so that no byte of a removed row is left.

@@ -51,7 +51,8 @@ def _from_chunks(
     for taken_bits, raw_ids, raw_vectors, *raw_columns in connection.execute(sql["chunks"]):
         taken = np.unpackbits(np.frombuffer(taken_bits, np.uint8), bitorder="little").astype(np.bool_)
         ids = np.frombuffer(raw_ids, np.int64)[taken]
-        vectors = floats(raw_vectors, dimensions)[taken]
+        vectors = floats(raw_vectors, dimensions)
+        vectors = vectors if taken.all() else vectors[taken]
         columns = [np.frombuffer(raw, np.int64)[taken] for raw in raw_columns]
         values = np.array(columns, np.int64).reshape(len(attributes), len(ids)).T
         matrix.extend(ids, vectors, values)

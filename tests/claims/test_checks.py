@@ -64,10 +64,28 @@ def test_the_matrix_and_sqlite_vec_recommend_the_same_lists(bench: Bench) -> Non
 
 
 @pytest.mark.slow
+def test_the_daemon_recommends_what_a_brain_in_this_process_does(bench: Bench) -> None:
+    details = result(bench, "daemon-call").details
+    assert details["lists_equal"] is True
+    assert details["patterns"] == PATTERNS
+    assert details["overhead_p50_us"] > 0
+
+
+@pytest.mark.slow
 def test_the_memory_is_a_fresh_processs_and_below_its_peak(bench: Bench) -> None:
     found = result(bench, "device-memory")
     assert found.held
     assert found.measured == found.details["rss_mib"] <= found.details["peak_mib"]
+
+
+@pytest.mark.slow
+def test_lite_is_measured_on_a_copy_with_all_patterns(bench: Bench) -> None:
+    details = result(bench, "lite-memory").details
+    assert details["patterns"] == PATTERNS
+    assert 10 < details["rss_mib"] <= details["peak_mib"] < result(bench, "device-memory").details["peak_mib"]
+    assert not (bench.folder / "lite").exists()
+    with closing(open_store(bench.tv, DIMENSIONS)) as store:
+        assert (store.space() or "").startswith("minilm-int4-")
 
 
 def test_the_help_is_timed_beside_a_bare_python(bench: Bench) -> None:

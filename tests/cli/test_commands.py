@@ -25,18 +25,25 @@ JSON_RUNS = {
     ("catalog", "check"): (),
     ("catalog", "show"): (),
     ("config", "show"): (),
+    ("device", "consolidate"): (),
+    ("device", "forget"): ("--all", "--yes"),
+    ("device", "import"): ("household.json",),
     ("device", "init"): (),
+    ("device", "memories"): (),
+    ("device", "mode"): (),
     ("device", "observe"): ('{"content_id":"heat-1995","watch_pct":0.9}',),
+    ("device", "privacy"): (),
+    ("device", "profiles"): ("Ada",),
     ("device", "recommend"): (),
     ("device", "status"): (),
     ("device", "why"): ("heat-1995",),
     ("plugins",): (),
     ("prove",): ("--only", "model-size"),
 }
-"""Arguments that each command needs to print JSON; demo has a test of its own."""
+"""Arguments that each command needs to print JSON; demo, daemon and doctor have tests of their own."""
 NEED_FP32 = {("model", "bench"), ("model", "export"), ("model", "quantize")}
 """Commands that start from the fp32 weights, which no test fetches: their work is tested with the model tools."""
-ONLY_JSON = {("model", "embed")}
+ONLY_JSON = {("device", "export"), ("model", "embed")}
 SCRIPT = ("-c", "import sys; from omega_cli.app import main; sys.argv[0] = 'omega'; main()")
 """What the installed command does: completion goes by the program's name, which is no longer python -m omega_cli."""
 
@@ -102,13 +109,14 @@ def test_every_command_is_called_by_a_test_here(path: tuple[str, ...]) -> None:
 def test_every_command_can_print_json() -> None:
     able = {path for path, command in COMMANDS.items() if any(option.name == "json" for option in command.params)}
     assert able == set(COMMANDS) - ONLY_JSON
-    assert able == set(JSON_RUNS) | NEED_FP32 | {("demo",)}
+    assert able == set(JSON_RUNS) | NEED_FP32 | {("demo",), ("device", "daemon"), ("doctor",)}
 
 
 @pytest.mark.parametrize("path", JSON_RUNS, ids=" ".join)
 def test_json_is_all_that_stdout_gets(path: tuple[str, ...], omega: Omega) -> None:
     header, row = "id,title,year,kind,genres,minutes,age", "a,A,2000,movie,drama,90,6"
     Path("titles.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    Path("household.json").write_text(omega("device", "export").out, encoding="utf-8")
     done = omega(*path, *JSON_RUNS[path], "--json")
     assert done.json
     assert done.err == ""
@@ -213,12 +221,17 @@ def install(tmp_path: Path, source: str) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
-def test_an_embedder_that_fails_to_open_is_named(process: Process, tmp_path: Path) -> None:
+def test_an_embedder_that_fails_to_open_is_named_and_replaced_unless_its_model_was_asked_for(
+    process: Process, tmp_path: Path
+) -> None:
     env = install(tmp_path, BURSTING)
-    failed = process("device", "init", "--embedder", "bursting", env=env, code=4).complaint
-    assert failed.startswith("error: embedder bursting failed to open (ZeroDivisionError: no model): ")
-    refused = process("device", "init", "--embedder", "refusing", env=env, code=2).complaint
-    assert refused == "error: model is mine, allowed: yours"
+    found = process("device", "status", "--embedder", "bursting", "--json", env=env).json
+    assert found["embedder"] == "static"
+    reason = "embedder bursting failed to open (ZeroDivisionError: no model): "
+    assert reason in found["fallback"]["why"]
+    wanted = ("device", "init", "--model", str(tmp_path), "--embedder")
+    assert process(*wanted, "bursting", env=env, code=4).complaint.startswith(f"error: {reason}")
+    assert process(*wanted, "refusing", env=env, code=2).complaint == "error: model is mine, allowed: yours"
 
 
 def test_broken_and_clashing_plugins_are_named_once_and_leave_omega_as_it_is(process: Process, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,8 @@ def test_a_file_that_is_missing_takes_nothing_of_the_others(omega: Omega) -> Non
 
 
 def test_lines_in_dos_style_and_without_an_end_are_read(omega: Omega) -> None:
-    omega("device", "observe", "-", stdin=f"{HEAT}\r\n\r\n{HEAT}")
+    speed = '{"content_id":"speed-1994","watch_pct":1}'
+    omega("device", "observe", "-", stdin=f"{HEAT}\r\n\r\n{speed}")
     assert omega("device", "status", "--json").json["events"] == 2
 
 
@@ -140,17 +142,19 @@ def test_why_and_recommend_agree_on_the_first_place(omega: Omega) -> None:
 
 def test_status_tells_figures_and_habits(omega: Omega) -> None:
     assert "no habit yet" in omega("device", "status").out
+    monday, now = datetime.now().astimezone(), datetime.now().astimezone()
+    monday = monday.replace(hour=20, minute=0) - timedelta(days=now.weekday() + 7)
     evenings = [
-        f'{{"content_id":"{content_id}","watch_pct":1,"at":"2026-02-{day:02}T20:00:00"}}'
-        for day in (2, 3, 4, 5)
+        json.dumps({"content_id": content_id, "watch_pct": 1, "at": (monday - timedelta(weeks=week)).isoformat()})
+        for week in range(4)
         for content_id in ("heat-1995", "fiddler-on-the-roof-1971")
     ]
     omega("device", "observe", "-", stdin="\n".join(evenings))
     found = omega("device", "status", "--json").json
     assert (found["events"], found["patterns"]) == (8, 2)
     assert found["store_bytes"] > 0
-    assert any("weekday evenings" in habit for habit in found["habits"])
-    assert "weekday evenings" in omega("device", "status").out
+    assert "Monday evenings: movies, 8 of 8 finished" in found["habits"]
+    assert "Monday evenings: movies" in omega("device", "status").out
 
 
 def test_two_stores_know_nothing_of_each_other(omega: Omega) -> None:

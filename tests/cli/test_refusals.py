@@ -224,21 +224,27 @@ def test_a_plugin_that_nobody_installed(omega: Omega, home: Path) -> None:
     assert not (home / "tv").exists()
 
 
-def test_a_store_that_is_no_database(omega: Omega, home: Path) -> None:
+def test_a_store_that_is_no_database_is_moved_aside_and_said_so(process: Process, home: Path) -> None:
     (home / "tv").mkdir()
     garbage = b"this is no database\n" * 400
     (home / "tv" / "store.db").write_bytes(garbage)
-    for command in (("init",), ("status",), ("observe", '{"content_id":"heat-1995","watch_pct":1}')):
-        assert "store.db" in omega("device", *command, code=3).complaint
-    assert (home / "tv" / "store.db").read_bytes() == garbage
+    told = process("device", "init").complaint
+    assert "store.db was damaged: 0 events saved" in told
+    (aside,) = (home / "tv").glob("store.db.damaged-*")
+    assert aside.name in told
+    assert aside.read_bytes() == garbage
+    status = process("device", "status", "--json")
+    assert status.json["rescued_at"]
+    assert status.err == ""
 
 
-def test_a_store_cut_short(omega: Omega, home: Path) -> None:
-    omega("device", "observe", '{"content_id":"heat-1995","watch_pct":1}')
+def test_of_a_store_cut_short_what_can_be_read_is_kept(process: Process, home: Path) -> None:
+    process("device", "observe", '{"content_id":"heat-1995","watch_pct":1}')
     file = home / "tv" / "store.db"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    done = omega("device", "recommend", code=3)
-    assert "store.db" in done.complaint
+    done = process("device", "why", "heat-1995", "--json")
+    assert "store.db was damaged: " in done.err.splitlines()[0]
+    assert process("device", "status", "--json").json["rescued_at"]
 
 
 def test_a_store_in_the_place_of_a_file(omega: Omega) -> None:

@@ -69,3 +69,26 @@ def test_blas_keeps_to_one_thread_even_where_numpy_was_there_first() -> None:
 def test_who_chose_a_number_of_threads_keeps_it() -> None:
     found = run_fresh([sys.executable, "-c", NUMPY_FIRST], environment={"OPENBLAS_NUM_THREADS": "2"})
     assert found in (b"{2}\n", b"{1}\n") if (os.cpu_count() or 1) < 2 else found == b"{2}\n"
+
+
+FREED = """
+import sys
+import numpy
+from omega.core.machine import return_freed_memory, rss_bytes
+if sys.argv[1] == "lite":
+    return_freed_memory()
+numpy.ones(4_000_000, numpy.int8)  # glibc learns from freeing this that 4 MB are best kept
+kept = []
+before = rss_bytes()
+for _ in range(4):
+    large = numpy.ones(3_500_000, numpy.int8)
+    kept.append(bytes(900))  # lies above it, so that the top of the heap can't shrink
+    kept.append(numpy.ones(9_000, numpy.int8))
+    del large
+print(rss_bytes() - before)
+"""
+
+
+def test_freed_memory_goes_back_to_the_kernel() -> None:
+    usual, lite = (int(run_fresh([sys.executable, "-c", FREED, how])) for how in ("usual", "lite"))
+    assert lite < 1_000_000 < usual

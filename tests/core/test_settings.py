@@ -38,6 +38,7 @@ def test_a_later_layer_wins_and_is_named(tmp_path: Path) -> None:
         "embedder": str(file),
         "model": "default",
         "threads": "flag --threads",
+        "memory": "default",
         "time_zone": str(file),
     }
 
@@ -128,3 +129,26 @@ def test_paths_in_a_file_are_beside_it(tmp_path: Path) -> None:
 def test_an_empty_path_is_refused() -> None:
     with pytest.raises(SettingsError, match="store is '' "):
         resolve({"store": ""}, {})
+
+
+def test_lite_takes_the_static_embedder_and_says_so(tmp_path: Path) -> None:
+    found = resolve({"home": tmp_path}, {"OMEGA_MEMORY": "lite"})
+    assert (found.settings.memory, found.settings.embedder) == ("lite", "static")
+    assert found.origins["embedder"] == "default of memory lite (environment OMEGA_MEMORY)"
+    standard = resolve({"home": tmp_path, "memory": "standard"}, {"OMEGA_MEMORY": "lite"})
+    assert (standard.settings.embedder, standard.origins["embedder"]) == ("onnx", "default")
+
+
+def test_an_embedder_that_was_named_stays_even_with_lite(tmp_path: Path) -> None:
+    (tmp_path / "omega.toml").write_text('embedder = "onnx"\n')
+    found = resolve({"home": tmp_path, "memory": "lite"}, {})
+    assert (found.settings.embedder, found.origins["embedder"]) == ("onnx", str(tmp_path / "omega.toml"))
+
+
+@pytest.mark.parametrize("memory", ["light", "", 64, None, ["lite"]])
+def test_memory_is_standard_or_lite(tmp_path: Path, memory: object) -> None:
+    if memory is None:
+        assert resolve({"home": tmp_path, "memory": None}, {}).settings.memory == "standard"
+        return
+    with pytest.raises(SettingsError, match=r"memory is .* \(flag --memory\), allowed: standard or lite"):
+        resolve({"memory": memory}, {})

@@ -8,7 +8,8 @@ import pytest
 
 from omega.compose import EXAMPLE_CATALOG_PATH
 from omega.core.catalog import Catalog
-from omega.core.testing.fakes import Clock, FakeEmbedder, MemoryDeviceStore
+from omega.core.testing.device_fake import MemoryDeviceStore
+from omega.core.testing.fakes import Clock, FakeEmbedder
 from omega.device.brain import Brain
 from omega.device.titles import load_or_embed
 
@@ -48,6 +49,22 @@ def clock() -> Clock:
 
 @pytest.fixture
 def open_brain(example: Catalog, arrays: TitleArrays, clock: Clock) -> OpenBrain:
+    return opener(example, arrays, clock)
+
+
+@pytest.fixture(scope="module")
+def late() -> Clock:
+    """A module's clock."""
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def open_everywhere(example: Catalog, arrays: TitleArrays, late: Clock) -> OpenBrain:
+    """Opens a brain that a whole module shares."""
+    return opener(example, arrays, late)
+
+
+def opener(example: Catalog, arrays: TitleArrays, clock: Clock) -> OpenBrain:
     def opened(
         store: DeviceStore | None = None,
         *,

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from omega.core.parsing import MAX_JSON_BYTES
-from omega.core.testing.fakes import MemoryDeviceStore
+from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.device.batch import observe_all, read_events
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ def test_bad_lines_are_named_and_good_ones_kept(open_brain: OpenBrain, tmp_path:
     file.write_bytes(b"\n".join(lines))
     store = MemoryDeviceStore()
     batch = observe_all(open_brain(store), read_events([str(file)]))
-    assert [observed.sample_count for observed in batch.observed] == [1, 2, 3]
+    assert [observed.outcome for observed in batch.observed] == ["added", "repeated", "repeated"]
     assert [rejected.place for rejected in batch.rejected] == [f"week.jsonl line {n}" for n in (3, 5, 6, 8)]
     assert "content_id is 'nobody'" in batch.rejected[0].reason
     assert "allowed 65,536 B" in batch.rejected[2].reason
-    assert store.event_count() == 3
+    assert store.event_count() == 1, "three times the same title at the same second is one event"
 
 
 def test_a_line_at_the_limit_is_read_whole(tmp_path: Path) -> None:

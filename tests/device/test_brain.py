@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -14,10 +13,12 @@ import pytest
 from omega.core.catalog import Catalog
 from omega.core.errors import InputError, OmegaError
 from omega.core.parsing import parse_event
-from omega.core.testing.fakes import FakeEmbedder, MemoryDeviceStore
+from omega.core.testing.device_fake import MemoryDeviceStore
+from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent, pattern_id
 from omega.device.ranking import Weights
 from omega_storage.device_sqlite import SqliteDeviceStore
+from tests.device.living import CONTEXTS, ids, lists, live, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,43 +26,8 @@ if TYPE_CHECKING:
 
     from omega.core.ports import Floats
     from omega.core.testing.fakes import Clock
-    from omega.core.types import Recommendation
     from omega.device.brain import Brain
     from tests.device.conftest import OpenBrain
-
-CONTEXTS = [
-    ViewContext(),
-    ViewContext(time=TimeSlot.MORNING, day=DayType.WEEKEND),
-    ViewContext(mood="crime drama"),
-    ViewContext(kind=ContentType.SERIES, mood="war"),
-]
-
-
-def live(brain: Brain, catalog: Catalog, clock: Clock, events: int = 60, genre: str = "crime") -> None:
-    """Let a household that prefers a genre watch for some weeks."""
-    draw = random.Random(genre)
-    preferred = [title for title in catalog if genre in title.genres]
-    for _ in range(events):
-        clock.advance(hours=draw.choice([3, 8, 20]))
-        title = draw.choice(preferred if draw.random() < 0.7 else catalog.titles)
-        liked = draw.random() < (0.9 if genre in title.genres else 0.3)
-        share = draw.uniform(0.7, 1) if liked else draw.uniform(0, 0.3)
-        episode = draw.randint(1, 9) if title.kind == "series" else None
-        season = 1 if title.kind == "series" else None
-        brain.observe(ViewingEvent(content_id=title.id, watch_pct=share, season=season, episode=episode))
-
-
-def ids(recommendations: Sequence[Recommendation]) -> list[str]:
-    return [recommendation.content_id for recommendation in recommendations]
-
-
-def lists(brain: Brain) -> list[list[Recommendation]]:
-    return [brain.recommend(context, 30) for context in CONTEXTS]
-
-
-def share_of(genre: str, recommendations: Sequence[Recommendation], catalog: Catalog) -> float:
-    rows = [catalog.titles[catalog.ordinals[content_id]] for content_id in ids(recommendations)]
-    return sum(genre in title.genres for title in rows) / len(rows)
 
 
 @pytest.mark.parametrize("genre", ["animation", "nature", "western"])
@@ -93,12 +59,13 @@ def test_an_unknown_title_is_refused_with_the_closest_id(open_brain: OpenBrain) 
         open_brain().observe(event)
 
 
-def test_an_event_tells_what_it_became(open_brain: OpenBrain) -> None:
+def test_an_event_tells_what_it_became(open_brain: OpenBrain, clock: Clock) -> None:
     brain = open_brain()
     first = brain.observe(parse_event('{"content_id":"gladiator-2000","watch_pct":0.95}'))
     assert (first.title, first.local, first.sample_count) == ("Gladiator", False, 1)
     assert first.pattern_id == pattern_id("gladiator-2000", 4)
     assert first.success_rate == pytest.approx(1.95 / 3)
+    clock.advance(hours=1)
     again = brain.observe(ViewingEvent(content_id="gladiator-2000", minutes=31))
     assert again.sample_count == 2
     assert again.success_rate == pytest.approx((1 + 0.95 + 31 / 155) / 4)
@@ -138,18 +105,20 @@ def test_nothing_of_a_bad_event_is_stored(open_brain: OpenBrain, data: str) -> N
     brain = open_brain(store)
     with pytest.raises(InputError, match="allowed"):
         brain.observe(parse_event(data))
-    assert (store.event_count(), store.pattern_count(), store.local_titles(), store.space()) == (0, 0, {}, None)
+    assert (store.event_count(), store.pattern_count(), store.titles(), store.space()) == (0, 0, {}, None)
 
 
-def test_a_finished_title_is_never_recommended(open_brain: OpenBrain, example: Catalog) -> None:
+def test_a_finished_title_is_never_recommended(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
     brain = open_brain()
     top = brain.recommend()[0].content_id
     brain.observe(ViewingEvent(content_id=top, watch_pct=0.5))
     assert top in ids(brain.recommend(k=800))
+    clock.advance(hours=1)
     brain.observe(ViewingEvent(content_id=top, watch_pct=0.9))
     for context in CONTEXTS[:3]:
         assert top not in ids(brain.recommend(context, 800))
     assert len(brain.recommend(k=800)) == 799
+    clock.advance(hours=1)
     brain.observe(ViewingEvent(content_id=top, watch_pct=0.3))
     assert top not in ids(brain.recommend(k=800)), "it was seen to the end once"
     assert brain.why(top).excluded == "finished"
@@ -180,8 +149,9 @@ def test_a_series_goes_on_and_says_where(open_brain: OpenBrain, clock: Clock) ->
     [first, *_] = brain.recommend()
     assert first.content_id == "broadchurch-2013"
     texts = {reason.kind: reason.text for reason in first.reasons}
-    assert texts["continue"] == "you are at season 1, episode 3"
-    assert texts["habit"] == "Broadchurch went well on weekday evenings"
+    assert texts["continue"] == "goes on with season 1, episode 4"
+    assert (first.season, first.episode) == (1, 4)
+    assert texts["habit"] == "you finished Broadchurch on Mon 5 Jan"
 
 
 def resume_weight(brain: Brain, content_id: str, context: ViewContext | None = None) -> float:
@@ -208,7 +178,7 @@ def test_only_the_kind_that_was_asked_for(
     brain = open_brain()
     live(brain, example, clock, 20)
     found = brain.recommend(ViewContext(kind=kind), 800)
-    finished = {id_ for id_, watched in brain._store.watched().items() if watched.best_milli >= 900}
+    finished = {watched.content_id for watched in brain._store.watched() if watched.best_milli >= 900}
     wanted = {t.id for t in example if t.kind == kind and (t.kind == "series" or t.id not in finished)}
     assert {recommendation.kind for recommendation in found} == {kind}
     assert set(ids(found)) == wanted
@@ -243,8 +213,9 @@ def test_reasons_add_up_to_scores_that_fall_down_the_list(
             assert all(reason.text for reason in recommendation.reasons)
         scores = [recommendation.score for recommendation in found]
         assert all(lower <= upper + 1e-5 for upper, lower in pairwise(scores))
-    kinds = {reason.kind for found in lists(brain) for recommendation in found for reason in recommendation.reasons}
-    assert kinds == {"taste", "context", "mood", "habit", "continue", "variety"}
+    everything = [*lists(brain), brain.recommend(k=800)]
+    kinds = {reason.kind for found in everything for recommendation in found for reason in recommendation.reasons}
+    assert kinds == {"taste", "context", "skill", "mood", "habit", "continue", "given_up", "variety"}
 
 
 def test_a_rank_is_the_place_in_a_list_without_variety(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
@@ -258,9 +229,10 @@ def test_a_rank_is_the_place_in_a_list_without_variety(open_brain: OpenBrain, ex
             assert explanation.recommendation == found[place]
 
 
-def test_why_tells_what_excludes_a_title_and_what_was_watched_of_it(open_brain: OpenBrain) -> None:
+def test_why_tells_what_excludes_a_title_and_what_was_watched_of_it(open_brain: OpenBrain, clock: Clock) -> None:
     brain = open_brain()
     for share in (0.3, 0.95):
+        clock.advance(minutes=90)
         brain.observe(ViewingEvent(content_id="gladiator-2000", watch_pct=share))
     brain.observe(ViewingEvent(content_id="broadchurch-2013", watch_pct=0.95))
     finished = brain.why("gladiator-2000")
@@ -310,12 +282,13 @@ def test_a_reopened_brain_knows_a_context_that_is_seldom_watched_in(
     for title in [title for title in example if "animation" in title.genres][:6]:
         morning = ViewingEvent(content_id=title.id, watch_pct=1.0, at=datetime(2026, 1, 4, 9, tzinfo=UTC))
         brain.observe(morning)
-    for _ in range(420):
-        brain.observe(ViewingEvent(content_id="broadchurch-2013", watch_pct=1.0, at=clock.now))
+    for second in range(420):
+        at = clock.now + timedelta(seconds=second)
+        brain.observe(ViewingEvent(content_id="broadchurch-2013", watch_pct=1.0, at=at))
     context = ViewContext(time=TimeSlot.MORNING, day=DayType.WEEKEND)
     before, habits = brain.recommend(context), brain.status().habits
     again = open_brain(store)
-    assert any(habit.startswith("weekend mornings: animation") for habit in habits)
+    assert "Sunday mornings: animation, 6 of 6 finished" in habits
     assert again.status().habits == habits
     assert ids(again.recommend(context)) == ids(before)
 
@@ -401,7 +374,7 @@ def test_vectors_of_another_space_are_replaced_on_opening(
     brain = open_brain(store)
     live(brain, example, clock, 30)
     brain.observe(ViewingEvent(content_id="mine", title="Ours", watch_pct=1.0))
-    known = [pattern.id for pattern in store.patterns()]
+    known = list(store.titles())
     old, before = store.vectors(known), lists(brain)
     other = OtherSpace()
     again = open_brain(store, embedder=other)
@@ -413,15 +386,16 @@ def test_vectors_of_another_space_are_replaced_on_opening(
     assert store.event_count() == 32
 
 
-def test_a_title_of_this_tv_alone_stays_here_and_counts(open_brain: OpenBrain, example: Catalog) -> None:
+def test_a_title_of_this_tv_alone_stays_here_and_counts(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
     store = MemoryDeviceStore()
     brain = open_brain(store)
     before = brain.recommend(k=800)
     event = ViewingEvent(content_id="mine", title="War at home", genres=("war", "history"), watch_pct=1.0)
     observed = brain.observe(event)
     assert (observed.local, observed.title) == (True, "War at home")
+    clock.advance(hours=2)
     assert brain.observe(ViewingEvent(content_id="mine", watch_pct=0.9)).title == "War at home", "its name is known now"
-    assert list(store.local_titles()) == ["mine"]
+    assert [title.id for title in store.titles().values() if title] == ["mine"]
     assert brain.status().local_titles == 1
     after = brain.recommend(k=800)
     assert "mine" not in ids(after)
@@ -440,12 +414,15 @@ def test_popularity_that_ships_with_the_catalog_lifts_a_title(open_brain: OpenBr
     assert reason.weight == pytest.approx(0.64 * np.log(4001), abs=1e-4)
 
 
-def test_a_title_that_the_catalog_gets_later_is_no_longer_local(open_brain: OpenBrain, example: Catalog) -> None:
+def test_a_title_that_the_catalog_gets_later_is_no_longer_local(
+    open_brain: OpenBrain, example: Catalog, clock: Clock
+) -> None:
     store = MemoryDeviceStore()
     mine = example.titles[-1]
     smaller = Catalog.build(example.titles[:-1])
     event = ViewingEvent(content_id=mine.id, title="Mine", watch_pct=0.5)
     assert open_brain(store, catalog=smaller).observe(event).local
+    clock.advance(hours=1)
     observed = open_brain(store, catalog=Catalog.build(example, smaller)).observe(event)
     assert (observed.local, observed.title, observed.sample_count) == (False, mine.title, 2)
 
@@ -477,9 +454,11 @@ def test_the_status_tells_figures_and_habits_in_words(open_brain: OpenBrain, exa
     assert (status.catalog_titles, status.catalog_epoch, status.catalog_lineage) == (800, 1, example.lineage)
     assert (status.embedder, status.space) == ("fake", "fake-words-1")
     assert status.store_bytes > 0
-    [habit] = status.habits
-    assert habit.startswith("weekday evenings: crime")
-    assert habit.endswith("mostly series")
+    assert status.skills >= len(status.habits)
+    assert {"Monday evenings: crime, 6 of 6 finished", "Monday evenings: series, 6 of 6 finished"} <= {*status.habits}
+    assert all(habit.startswith("Monday evenings: ") for habit in status.habits)
+    assert (status.mode, status.profiles, status.fallback, status.rescued_at) == ("learning", (), None, None)
+    assert (status.shared.queued, status.read_only) == (8, False)
 
 
 def test_the_clock_decides_the_context(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:

@@ -107,16 +107,16 @@ def three() -> TitleArrays:
 def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
     taste = Taste(2, 384)
     for slot in (0, 0, 1):  # a war movie in context 0, a music series in context 1
-        taste.add(1000, three.centered[slot * 2], three.genres[slot * 2])
-        taste.add_in(slot, 1000, three.genres[slot * 2], slot)
+        taste.add(slot, 1000, three.centered[slot * 2], three.genres[slot * 2], slot)
     mood = three.genre_vectors[1]
     evidence = Evidence(np.array([0.5], np.float32), np.array([1], np.float32), three.centered[:1])
-    resume = np.array([0, 1, 0], np.float32)
+    resume, given_up = np.array([0, 1, 0], np.float32), np.array([0, 0, -1], np.float32)
+    lift, own = np.array([0.5, -0.5, 0.2, 0, 0], np.float32), np.array([0.25, 0, 0], np.float32)
 
     leanings = taste.leanings(0, three.genre_shares, three.kind_shares)
 
     def terms(weights: Weights) -> Floats:
-        scores = ranking.score(three, leanings, mood, evidence, resume, weights)
+        scores = ranking.score(three, leanings, mood, lift, evidence, own, resume, given_up, weights)
         assert np.allclose(scores.total, scores.terms.sum(axis=1))
         return scores.terms
 
@@ -128,9 +128,12 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
         "context_genre": "context",
         "context_kind": "context",
         "mood": "mood",
+        "skill": "skill",
         "habit": "habit",
+        "own": "habit",
         "popularity": "popularity",
         "resume": "continue",
+        "given_up": "given_up",
     }.items():
         moved = terms(msgspec.structs.replace(nothing, **{field: 1.0}))
         assert [name for column, name in enumerate(TERMS) if moved[:, column].any()] == [term]
@@ -138,15 +141,18 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
 
 def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) -> None:
     taste = Taste(2, 384)
-    taste.add(1000, three.centered[2], three.genres[2])
-    taste.add_in(0, 1000, three.genres[2], 1)
+    taste.add(0, 1000, three.centered[2], three.genres[2], 1)
     evidence = Evidence(np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 384), np.float32))
+    nothing = np.zeros(3, np.float32)
     found = ranking.score(
         three,
         taste.leanings(0, three.genre_shares, three.kind_shares),
         None,
+        np.zeros(5, np.float32),
         evidence,
-        np.zeros(3, np.float32),
+        nothing,
+        nothing,
+        nothing,
         Weights(),
     ).terms
     war, music = np.log([(0 + 5 * 2 / 3) / 6 / (2 / 3), (1 + 5 / 3) / 6 / (1 / 3)])

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from omega.core.testing.contracts import random_units
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, Title
-from omega.device.titles import KINDS, TitleArrays, load_or_embed, pattern_vector, title_vector, unit
+from omega.device.titles import KINDS, TitleArrays, load_or_embed, unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,26 +27,6 @@ class CountingEmbedder(FakeEmbedder):
     def embed(self, texts: Sequence[str]) -> Floats:
         self.texts += len(texts)
         return super().embed(texts)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_a_title_is_recovered_from_its_pattern(seed: int) -> None:
-    title, context = random_units(2, 384, seed)
-    pattern = pattern_vector(title, context)
-    assert abs(float(np.linalg.norm(pattern)) - 1) < 1e-5
-    assert np.allclose(title_vector(pattern, context), title, atol=1e-5)
-
-
-@given(st.floats(-1, 1))
-def test_a_title_is_recovered_however_it_lies_to_its_context(cosine: float) -> None:
-    context = np.array([1, 0], np.float32)
-    title = np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)
-    assert np.allclose(title_vector(pattern_vector(title, context), context), title, atol=1e-4)
-
-
-def test_a_pattern_leans_towards_its_context() -> None:
-    title, context = np.eye(2, dtype=np.float32)
-    assert np.allclose(pattern_vector(title, context), np.array([1, 0.5]) / np.sqrt(1.25))
 
 
 def test_unit_keeps_zero() -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from omega.core.ports import WatchRecord
-from omega.core.testing.contracts import a_title
+from omega.core.records import Watched, WatchRecord
+from omega.core.testing.device_contract import a_title
 from omega.core.types import ContentType
 from omega.device import words
-from omega.device.taste import Leanings, Taste
+from omega.device.taste import Leanings
 
 if TYPE_CHECKING:
     from omega.device.titles import TitleArrays
@@ -45,9 +45,9 @@ def test_contexts_have_names() -> None:
     ("likings", "value", "expected"),
     [
         ({"war": 0.5, "drama": 0.2, "history": 0.9}, 1.0, "you enjoy history and war"),
-        ({"war": -0.5, "drama": 0.2}, -1.0, "you rarely watch war"),
+        ({"war": -0.5, "drama": 0.2}, -1.0, "you rarely watch war at times like this"),
         ({"comedy": 1.0}, 1.0, "close to what you enjoyed lately"),
-        ({"comedy": 1.0}, -1.0, "unlike what you enjoyed lately"),
+        ({"comedy": 1.0}, -1.0, "unlike what you enjoyed lately at times like this"),
     ],
 )
 def test_taste_names_the_genres_that_made_it(
@@ -79,23 +79,15 @@ def test_a_mood_a_pattern_and_a_place_in_words() -> None:
     assert words.habit_words("Heat", 4, 0.8, same=True) == "Heat went well on weekday evenings"
     assert words.habit_words("Heat", 4, 0.4, same=False) == "like Heat, which was given up on weekday evenings"
     movie, series = a_title(), a_title("dark", ContentType.SERIES)
-    assert words.resume_words(movie, WatchRecord("heat", 0, 0, 455)) == "you left it at 45 %"
-    assert words.resume_words(series, WatchRecord("dark", 0, 0, 455)) == "you are in the middle of the series"
-    assert words.resume_words(series, WatchRecord("dark", 0, 0, 1, 2, 7)) == "you are at season 2, episode 7"
-
-
-def test_three_liked_events_make_a_habit(arrays: TitleArrays) -> None:
-    taste = Taste(len(arrays.genre_names), 384)
-    horror = weights(arrays, "horror")
-    for kind in (0, 0, 1):
-        assert words.habits(arrays, taste) == []
-        taste.add(1000, arrays.centered[0], horror)
-        taste.add_in(7, 1000, horror, kind)
-        taste.add(500, arrays.centered[0], horror)
-        taste.add_in(3, 500, horror, kind)
-    taste.add(1000, arrays.centered[0], horror)
-    taste.add_in(7, 1000, horror, 2)
-    assert words.habits(arrays, taste) == ["weekend nights: horror, of every kind"]
+    assert words.resume_words(movie, Watched.first(WatchRecord("heat", 0, 0, 455))) == "you left it at 45 %"
+    assert (
+        words.resume_words(series, Watched.first(WatchRecord("dark", 0, 0, 455)))
+        == "you are in the middle of the series"
+    )
+    assert (
+        words.resume_words(series, Watched.first(WatchRecord("dark", 0, 0, 1, 2, 7)))
+        == "goes on with season 2, episode 7"
+    )
 
 
 def test_who_liked_nothing_yet_is_not_told_of_joys(arrays: TitleArrays) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from omega.core.errors import MissingExtraError, ModelError
+from omega.core.errors import MissingExtraError, ModelError, OmegaError
 from omega.core.model_folder import read_model_folder, write_model_card
 from omega.core.testing.contracts import EmbedderContract
 from omega.core.text import WordPiece
@@ -118,6 +118,46 @@ def test_a_table_that_is_no_array_is_refused(tmp_path: Path) -> None:
     shutil.copytree(STATIC, tmp_path, dirs_exist_ok=True)
     (tmp_path / "table.npy").write_bytes(b"no array")
     with pytest.raises(ModelError):
+        StaticEmbedder.open(rewritten(tmp_path))
+
+
+def test_a_static_table_stays_on_disk_however_much_is_embedded() -> None:
+    program = (
+        "from omega_plugins.embedders.static import StaticEmbedder\n"
+        "from omega_plugins.embedders import MODELS\n"
+        "words = (MODELS / 'minilm-static' / 'vocab.txt').read_text().split()\n"
+        "def held():\n"
+        "    return next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('RssFile:'))\n"
+        "embedder = StaticEmbedder.open()\n"
+        "embedder.embed(['a film'])\n"
+        "before = held()\n"
+        "embedder.embed([' '.join(words[i : i + 100]) for i in range(0, len(words), 100)])\n"
+        "print(held() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1024
+
+
+def test_a_table_that_is_closed_or_cut_short_in_use_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    shutil.copytree(STATIC, tmp_path, dirs_exist_ok=True)
+    embedder = StaticEmbedder.open(tmp_path)
+    with (tmp_path / "table.npy").open("r+b") as file:
+        file.truncate(1000)
+    with pytest.raises(OmegaError, match="cut short while it was in use"):
+        embedder.embed(["a film"])
+    embedder.close()
+    embedder.close()
+    with pytest.raises(OmegaError, match="the table is closed: open the embedder again"):
+        embedder.embed(["a film"])
+
+
+@pytest.mark.parametrize(
+    "array", [np.ones((30522, 384), np.float32), np.asfortranarray(np.ones((30522, 384), np.int8))]
+)
+def test_a_table_of_another_type_or_order_is_refused(tmp_path: Path, array: np.ndarray[tuple[int, ...], Any]) -> None:
+    shutil.copytree(STATIC, tmp_path, dirs_exist_ok=True)
+    np.save(tmp_path / "table.npy", array)
+    with pytest.raises(ModelError, match=r"can't be loaded \(table.npy holds .*\): quantize it again"):
         StaticEmbedder.open(rewritten(tmp_path))
 
 

@@ -36,7 +36,12 @@ def test_files_are_private(tmp_path: Path) -> None:
 def test_pragmas_hold(tmp_path: Path) -> None:
     connection = connect(str(tmp_path / "d.db"))
     assert connection.execute("PRAGMA journal_mode").get == "wal"
-    assert [pragma(connection, name) for name in ("synchronous", "secure_delete", "foreign_keys")] == [1, 1, 1]
+    assert [pragma(connection, name) for name in ("synchronous", "secure_delete", "foreign_keys", "temp_store")] == [
+        2,
+        1,
+        1,
+        2,
+    ]
     with pytest.raises(apsw.SQLError):
         connection.execute("SELECT load_extension('x')")
 

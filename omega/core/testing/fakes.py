@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omega.core.errors import InputError, StoreError
-from omega.core.ports import DeviceStore, Embedder, Hit, PatternRecord, VectorRow, VectorStore, Watched
-from omega.core.types import DIMENSIONS, SLOTS, ContentType, pattern_id
+from omega.core.errors import InputError
+from omega.core.ports import Embedder, Hit, VectorRow, VectorStore
+from omega.core.types import DIMENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
     from typing import Self
 
-    from omega.core.ports import Floats, WatchRecord, Where
-    from omega.core.types import Title
+    from omega.core.ports import Floats, Where
 
 _PLACES_A_WORD = 8
 _MAX_INTEGER = 2**63 - 1
@@ -141,134 +140,7 @@ class MemoryVectorStore(VectorStore):
         ]
 
 
-class MemoryDeviceStore(DeviceStore):
-    """A device's memory in lists and dicts; what is closed is gone."""
-
-    def __init__(self, *, dimensions: int = DIMENSIONS) -> None:
-        """Start empty."""
-        self._vectors = MemoryVectorStore(dimensions, ("slot", "kind", "sample_count", "success_milli"))
-        self._events: list[WatchRecord] = []
-        self._watched: dict[str, Watched] = {}
-        self._patterns: dict[int, PatternRecord] = {}
-        self._attributes: dict[int, Mapping[str, int]] = {}
-        self._local: dict[str, Title] = {}
-        self._space: str | None = None
-
-    def record(self, event: WatchRecord, title: Title, vector: Floats, space: str, *, local: bool) -> PatternRecord:
-        """Store the event and add it to its pattern; return the pattern as it is now."""
-        _check_event(event)
-        self._hold_to(space)
-        pattern = self._added(event)
-        kept = self._vectors.vectors([pattern.id])[0] if pattern.id in self._patterns else vector
-        attributes = {
-            "slot": event.slot,
-            "kind": list(ContentType).index(title.kind),
-            "sample_count": pattern.sample_count,
-            "success_milli": pattern.success_milli,
-        }
-        self._vectors.upsert([VectorRow(pattern.id, kept, attributes)])
-        self._space = space
-        self._events.append(event)
-        known = self._watched.get(event.content_id)
-        self._watched[event.content_id] = known.after(event) if known else Watched.first(event)
-        self._patterns[pattern.id] = pattern
-        self._attributes[pattern.id] = attributes
-        if local:
-            self._local[title.id] = title
-        return pattern
-
-    def events(
-        self, newest: int | None = None, *, slot: int | None = None, content_id: str | None = None
-    ) -> list[WatchRecord]:
-        """Return the `newest` events (all with None) of a context and of a title, in order of recording."""
-        if newest is not None and newest < 0:
-            raise InputError(f"newest is {newest}, allowed: 0 and more: leave it out for all events")
-        found = [e for e in self._events if slot in (None, e.slot) and content_id in (None, e.content_id)]
-        return found if newest is None else found[max(0, len(found) - newest) :]
-
-    def watched(self) -> dict[str, Watched]:
-        """Return what all events of each title say together, by its id."""
-        return dict(self._watched)
-
-    def event_count(self) -> int:
-        """Return how many events there are."""
-        return len(self._events)
-
-    def pattern_count(self) -> int:
-        """Return how many patterns there are."""
-        return len(self._patterns)
-
-    def patterns(self, ids: Sequence[int] | None = None) -> list[PatternRecord]:
-        """Return the patterns with these ids in their order; unknown ids are left out."""
-        wanted = sorted(self._patterns) if ids is None else ids
-        return [self._patterns[row_id] for row_id in wanted if row_id in self._patterns]
-
-    def search(self, query: Floats, k: int, space: str, where: Where | None = None) -> list[Hit]:
-        """Return the patterns nearest to `query`, which is of `space`; raises StoreError for another one."""
-        self._hold_to(space)
-        return self._vectors.search(query, k, where)
-
-    def vectors(self, ids: Sequence[int]) -> Floats:
-        """Return the patterns' vectors in order of `ids`."""
-        return self._vectors.vectors(ids)
-
-    def local_titles(self) -> dict[str, Title]:
-        """Return the titles that no catalog has, by id."""
-        return dict(self._local)
-
-    def space(self) -> str | None:
-        """Return the space of the vectors."""
-        return self._space
-
-    def reembed(self, space: str, ids: Sequence[int], vectors: Floats) -> None:
-        """Replace all vectors; raises InputError unless `ids` are all patterns, each once."""
-        if len(ids) != len(vectors) or sorted(ids) != sorted(self._patterns):
-            given = f"{len(ids)} ids with {len(vectors)} vectors"
-            raise InputError(
-                f"{given} are given, allowed: each of the {len(self._patterns)} patterns once: embed them all"
-            )
-        self._vectors.upsert(
-            VectorRow(row_id, vector, self._attributes[row_id]) for row_id, vector in zip(ids, vectors, strict=True)
-        )
-        self._space = space
-
-    def size_bytes(self) -> int:
-        """Return 4 B a number of the vectors, and 100 B an event."""
-        return 4 * self._vectors.dimensions * len(self._patterns) + 100 * len(self._events)
-
-    def compact(self) -> None:
-        """Do nothing."""
-
-    def close(self) -> None:
-        """Forget the vectors."""
-        self._vectors.close()
-
-    def _hold_to(self, space: str) -> None:
-        if self._space not in (None, space):
-            raise StoreError(
-                f"the store holds vectors of space {self._space}, asked for {space}: embed the patterns anew"
-            )
-
-    def _added(self, event: WatchRecord) -> PatternRecord:
-        row_id = pattern_id(event.content_id, event.slot)
-        old = self._patterns.get(row_id) or PatternRecord(
-            row_id, event.content_id, event.slot, 0, 0, event.at, event.at
-        )
-        sums = old.sample_count + 1, old.success_milli + event.watched_milli
-        dates = min(old.created_at, event.at), max(old.updated_at, event.at)
-        return PatternRecord(row_id, event.content_id, event.slot, *sums, *dates)
-
-
 def _signature(word: str, dimensions: int) -> tuple[list[int], list[int]]:
     digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=2 * _PLACES_A_WORD).digest()
     numbers = [int.from_bytes(digest[i : i + 2], "big") for i in range(0, len(digest), 2)]
     return [number // 2 % dimensions for number in numbers], [1 - number % 2 * 2 for number in numbers]
-
-
-def _check_event(event: WatchRecord) -> None:
-    if not 0 <= event.slot < SLOTS:
-        raise InputError(f"slot is {event.slot}, allowed: 0..{SLOTS - 1}: take slot_at()")
-    if not 0 <= event.watched_milli <= 1000:
-        raise InputError(f"watched_milli is {event.watched_milli}, allowed: 0..1000: give thousandths")
-    if not -_MAX_INTEGER - 1 <= event.at <= _MAX_INTEGER:
-        raise InputError(f"at is {event.at}, allowed: 64 bits: give Unix seconds")

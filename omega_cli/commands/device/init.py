@@ -18,7 +18,8 @@ def init(
     """Make a TV's folder ready: create its store, load the model, embed the catalog. Harmless when done again."""
     with opened.brain(create=True, store=store, catalog=catalog, embedder=embedder, model=model) as brain:
         status = brain.status()
+        served = opened.served(brain)
     if json:
         render.json(status)
     else:
-        render.line(f"ready: {status.catalog_titles} titles, {status.events} events, space {status.space}")
+        render.line(f"ready: {status.catalog_titles} titles, {status.events} events, space {status.space}{served}")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from omega.core.errors import InputError, StoreError
 from omega_cli import options, render
 from omega_cli.commands.device import opened
+
+if TYPE_CHECKING:
+    from omega.device.results import Observed
 
 _MOST_SHOWN = 20
 EPILOG = """Example: echo '{"content_id":"heat-1995","watch_pct":0.95}' | omega device observe -"""
@@ -33,10 +36,7 @@ def observe(
         render.json(batch)
     elif len(batch.observed) <= _MOST_SHOWN:
         for seen in batch.observed:
-            kept = ", stays on this TV" if seen.local else ""
-            render.line(
-                f"{seen.title}: watch {seen.sample_count} in this context, success {seen.success_rate:.2f}{kept}"
-            )
+            render.line(f"{seen.title}: {_became(seen)}")
     else:
         render.line(f"{len(batch.observed):,} events stored")
     for bad in batch.rejected[:_MOST_SHOWN]:
@@ -49,3 +49,11 @@ def observe(
         raise typer.Exit(StoreError.exit_code)
     if batch.rejected:
         raise typer.Exit(InputError.exit_code)
+
+
+def _became(seen: Observed) -> str:
+    if seen.outcome == "ignored":
+        return "not stored, the TV is paused or has a guest"
+    told = {"repeated": "told before, ", "corrected": "corrected, "}.get(seen.outcome, "")
+    kept = ", stays on this TV" if seen.local else ""
+    return f"{told}watch {seen.sample_count} in this context, success {seen.success_rate:.2f}{kept}"

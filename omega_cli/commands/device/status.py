@@ -28,8 +28,17 @@ def status(
         ("catalog", f"{found.catalog_titles} titles, epoch {found.catalog_epoch} of {found.catalog_lineage}"),
         ("embedder", f"{found.embedder}, space {found.space}"),
         ("store", render.size(found.store_bytes)),
+        ("mode", found.mode),
+        ("profiles", ", ".join(found.profiles) or "none"),
+        ("waits to be shared", f"{found.shared.queued} samples"),
     )
     render.rich(render.table(("", ""), rows))
+    if found.fallback and found.fallback.which == "static":
+        render.warning(f"the static table is used instead of the model: {found.fallback.why}")
+    if found.read_only:
+        render.warning("the store can't be written, so that nothing is learned: make its folder writable")
+    if found.rescued_at:
+        render.warning(f"the store was damaged and rebuilt on {found.rescued_at}: import a backup if you have one")
     for habit in found.habits:
         render.line(f"  {habit}")
     if not found.habits:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from omega.core.errors import MissingExtraError, ModelError, OmegaError
+from omega.core.errors import MissingExtraError, ModelError, OmegaError, on_one_line
 from omega.core.hooks import hookimpl
 from omega.core.model_folder import ModelCard, read_model_folder
 from omega.core.ports import Embedder
@@ -70,15 +70,22 @@ class OnnxEmbedder(Embedder):
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         if self._session is None:
             raise OmegaError(f"embedder {self.NAME} is closed: open it again")
-        vectors: Floats = self._session.run(["embedding"], feed)[0]
+        try:
+            vectors: Floats = self._session.run(["embedding"], feed)[0]
+        except Exception as error:
+            reason = on_one_line(str(error))[:200]
+            raise OmegaError(f"the model failed on {ids.shape[1]} tokens ({reason}): free some memory") from error
         return vectors
 
 
 def _session(path: Path, threads: int) -> InferenceSession:
     try:
         import onnxruntime  # noqa: PLC0415  (an extra, and 30 ms)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtraError("onnxruntime", "device") from error
+    except ImportError as error:
+        reason = str(error).rpartition(": ")[2]
+        raise OmegaError(f"onnxruntime can't be loaded ({reason}): free some memory, or set memory = lite") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -88,6 +95,9 @@ def _session(path: Path, threads: int) -> InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if isinstance(error, MemoryError) or "bad_alloc" in str(error):
+            message = f"{path} needs more memory than there is: free 60 MB, or set memory = lite"
+            raise OmegaError(message) from error
         raise ModelError(f"{path} can't be loaded ({str(error).splitlines()[0]}): export it again") from error
 
 

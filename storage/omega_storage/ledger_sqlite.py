@@ -1,0 +1,85 @@
+"""The ledger in the device's SQLite file: what was shared, in the transactions of the events that it came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from omega.core.ports import Ledger
+from omega.core.records import Contribution, LedgerCounts
+from omega.core.types import title_key
+from omega_storage.connection import store_errors, transaction
+from omega_storage.sql import queries
+
+if TYPE_CHECKING:
+    from omega.core.records import WatchRecord
+    from omega_storage.connection import apsw
+
+_SQL = queries("device")
+
+
+class SqliteLedger(Ledger):
+    """Rows of the table `contribution`; the connection is the store's, and as durable."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        """Use the store's connection."""
+        self._connection = connection
+        self._location = connection.filename
+
+    def takes(self, event: WatchRecord, day: int) -> bool:
+        """Say whether an event would be its day's first of its title and context; one that was shared never is."""
+        key = title_key(event.content_id), event.slot, day
+        return not event.shared and not self._connection.execute(_SQL["contributed"], key).get
+
+    def queue(self, event_id: int, event: WatchRecord, day: int) -> None:
+        """Within the caller's transaction, let an event that `takes` allows wait to be shared."""
+        row = event_id, title_key(event.content_id), event.slot, day, event.watched_milli, b""
+        self._connection.execute(_SQL["queue"], row)
+
+    def counts(self) -> LedgerCounts:
+        """Return the ledger in figures."""
+        with store_errors(self._location):
+            counts: Any = self._connection.execute(_SQL["ledger_counts"]).get
+        return LedgerCounts(*counts)
+
+    def assign(self, shard: str, incarnation: int, version: int, most: int) -> list[Contribution]:
+        """Bind up to `most` rows to a version, retractions first, and return them once that is on the disk."""
+        named = shard, incarnation, version
+        with store_errors(self._location), transaction(self._connection):
+            if not (rows := self._bound(*named)):
+                self._connection.execute(_SQL["bind_retractions"], (*named, most))
+                left = most - len(self._bound(*named))
+                self._connection.execute(_SQL["bind_queued"], (*named, left))
+                rows = self._bound(*named)
+        return rows
+
+    def acknowledge(self, shard: str, incarnation: int, version: int) -> None:
+        """Take note that the shard counted everything up to this version."""
+        self._mark(("acknowledge", "acknowledge_retractions"), shard, incarnation, version)
+
+    def since(self, shard: str, incarnation: int, version: int) -> dict[int, list[Contribution]]:
+        """Return the rows of all versions after this one, by version."""
+        with store_errors(self._location):
+            versions: list[Any] = self._connection.execute(
+                _SQL["bound_after"], (shard, incarnation, version)
+            ).fetchall()
+            return {later: self._bound(shard, incarnation, later) for (later,) in versions}
+
+    def drop_before(self, shard: str, incarnation: int, version: int) -> None:
+        """Let go of acknowledged rows up to a version that no backup of the shard is older than."""
+        self._mark(("drop_before",), shard, incarnation, version)
+
+    def _mark(self, names: tuple[str, ...], *named: str | int) -> None:
+        with store_errors(self._location), transaction(self._connection):
+            for name in names:
+                self._connection.execute(_SQL[name], named)
+
+    def _bound(self, *named: str | int) -> list[Contribution]:
+        rows: list[Any] = self._connection.execute(_SQL["bound"], named).fetchall()
+        return [_contribution(*row) for row in rows]
+
+
+def _contribution(*values: Any) -> Contribution:
+    row = Contribution(*values)
+    return msgspec.structs.replace(row, retracts=bool(row.retracts))

@@ -93,9 +93,13 @@ def test_the_first_call_installs_and_the_second_starts_at_once(copy: Path, insta
 
     code, out, err, _ = call(copy, "omega", "--version", env=env)
     assert (code, out.split()[0]) == (0, "omega"), err
-    assert [line.split()[0] for line in err.splitlines()[1:]] == (
-        ["virtual", "uv", packages(copy), "omega"] if installer == "uv" else ["virtual", packages(copy), "omega"]
-    )
+    assert [line.split()[0] for line in err.splitlines()[1:]] == [
+        "virtual",
+        *["uv"] * (installer == "uv"),
+        packages(copy),
+        "omega",
+        "byte",
+    ]
 
     call(copy, "omega", "--version", env=env)  # compiles
     code, out, err, seconds = call(copy, "omega", "--version", env=env)

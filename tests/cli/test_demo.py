@@ -59,7 +59,7 @@ def test_the_same_seed_gives_the_same_titles_in_words(kept: Kept, omega: Omega) 
     for outcome in kept[0]["households"]:
         part = text[text.index(f"\n{outcome['household']}: {outcome['about']}") :]
         for answer in outcome["answers"]:
-            listed = part[part.index(answer["asked"]) :].splitlines()[1:6]
+            listed = part[part.index(f"   {answer['asked']}  ") :].splitlines()[1:6]
             assert [re.split(r" {2,}", line.strip())[1] for line in listed] == [
                 titled(title) for title in answer["titles"][:5]
             ]

@@ -51,7 +51,7 @@ class StoreError(OmegaError):
 
 
 class DamagedStoreError(StoreError):
-    """The store's file is damaged: part of it can perhaps be read into a new one."""
+    """The store's file is damaged, or no longer the one that was opened: opening it again reads what can be read."""
 
 
 class PluginError(OmegaError):

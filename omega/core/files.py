@@ -36,9 +36,11 @@ def read_bounded(path: Path, limit_bytes: int, error: type[InputError] = InputEr
 def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
-    A `private` file is for its user alone. Raises InputError when the file can't be written, for want of permission or
-    of space.
+    A `private` file is for its user alone. Raises InputError when the file can't be written, for want of a name, of
+    permission or of space.
     """
+    if not path.name:
+        raise InputError(f"{path} can't be written: it is no file's name: name a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

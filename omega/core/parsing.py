@@ -35,6 +35,7 @@ _NUMBERS = {
     "season": (0, 1000),
     "episode": (0, 100_000),
     "max_age": (0, 150),
+    "age": (0, 150),
 }
 _TEXTS = {"content_id": 128, "title": 200, "mood": 64, "genres": 32, "profile": 32}
 _MAX_GENRES = 8
@@ -101,7 +102,7 @@ def check_context(context: ViewContext) -> ViewContext:
 def check_profile(name: str, age: int | None) -> None:
     """Raise InputError when a profile can't have this name or age limit."""
     _check_text("profile", name)
-    _check_number("max_age", age)
+    _check_number("age", age)
 
 
 def parse_moment(name: str, text: str, zone: tzinfo | None) -> int:

@@ -73,6 +73,7 @@ class Asking:
             day=day,
             time=time,
             now=now,
+            profile=GUEST if as_guest else asker,
             context=context,
             leanings=leanings,
             lift=lift,

@@ -13,7 +13,7 @@ from omega.core.types import SLOTS, Title, ViewingEvent
 from omega.device.observe import RELEASED
 
 if TYPE_CHECKING:
-    from omega.core.ports import DeviceStore
+    from omega.core.ports import DeviceStore, Floats
     from omega.device.household import Household
 
 FORMAT = 1
@@ -24,7 +24,10 @@ MAX_BYTES = 64_000_000
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What `export` gives and `restore` takes. Patterns, skills and ledger are shown; they follow from the events."""
+    """What `export` gives and `restore` takes.
+
+    Patterns, skills and ledger are shown; but for the share of pruned events, they follow from the events.
+    """
 
     format: int
     omega: str
@@ -51,6 +54,7 @@ class Restored(msgspec.Struct, frozen=True):
     unknown: int
     """Left out: neither the catalog nor the document names their title."""
     profiles: int
+    """Those that the document names."""
 
 
 def parse(data: bytes) -> Document:
@@ -96,14 +100,20 @@ def _check_event(number: int, event: WatchRecord, profiles: set[int]) -> None:
 
 
 def restore(store: DeviceStore, household: Household, document: Document) -> Restored:
-    """Record the document's events and profiles, all or none; what is here already stays, nothing is shared again."""
+    """Record the document's events and profiles, all or none; nothing is shared again.
+
+    What is here already stays, unless the document tells an event otherwise; of two age limits the lower one holds.
+    """
     local = {title.id: title for title in document.titles}
     outcomes = dict.fromkeys(Outcome, 0)
     unknown = 0
+    vectors: dict[str, Floats] = {}  # a title of the TV's own is embedded once, not with each of its events
     with store.many():
         profiles = {NOBODY: NOBODY}
         for profile in document.profiles:
-            profiles[profile.id] = store.set_profile(profile.name, profile.age).id
+            limits = [known.age for known in (profile, *store.profiles()) if known.name == profile.name]
+            age = min((limit for limit in limits if limit is not None), default=None)
+            profiles[profile.id] = store.set_profile(profile.name, age).id
         for event in document.events:
             published = household.catalog.get(event.content_id)
             title = published or local.get(event.content_id)
@@ -111,7 +121,8 @@ def restore(store: DeviceStore, household: Household, document: Document) -> Res
                 unknown += 1
                 continue
             here = msgspec.structs.replace(event, profile=profiles[event.profile])
-            vector = household.vector(title)
-            outcomes[store.record(here, title, vector, local=published is None, day=None).outcome] += 1
+            if title.id not in vectors:
+                vectors[title.id] = household.vector(title)
+            outcomes[store.record(here, title, vectors[title.id], local=published is None, day=None).outcome] += 1
     added, repeated, corrected = (outcomes[o] for o in (Outcome.ADDED, Outcome.REPEATED, Outcome.CORRECTED))
     return Restored(added, repeated, corrected, unknown, len(document.profiles))

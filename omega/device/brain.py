@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from omega.device.titles import TitleArrays
 
 LIST_LENGTH = 20
+MOST_TITLES = 10_000
+"""No list is longer."""
 MAX_EVENTS = 50_000
 """Older events are let go; what they added up to stays. Ten a day for 13 years."""
 MAX_PATTERNS = 10_000
@@ -129,13 +131,14 @@ class Brain:
 
         Raises InputError when the context is out of range or `k` is less than 1.
         """
-        if k < 1:
-            raise InputError(f"k is {k}, allowed: 1 and more")
+        if not 1 <= k <= MOST_TITLES:
+            raise InputError(f"k is {k}, allowed: 1..{MOST_TITLES:,}")
         asked, now_s = self._ask(context), self._now().timestamp()
         total, strength = asked.scores.total, self.weights.variety
         rows, variety = ranking.diverse(total, self._titles.centered, asked.allowed, k, strength)
         titles = [explained(asked, row, float(v), self._household) for row, v in zip(rows, variety, strict=True)]
-        self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
+        if self._mode is not Mode.GUEST:  # the household chose nothing from a guest's list
+            self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
         return titles
 
     def why(self, content_id: str, context: ViewContext | None = None) -> Explanation:
@@ -182,9 +185,11 @@ class Brain:
     def forget(self, selection: Selection, profile: str | None = None) -> Forgotten:
         """Delete what is selected, by name a profile's, and all that followed from it; no byte is left in the files.
 
-        What was shared of it will be taken back. Raises InputError for an unknown profile or title, StoreError when
-        another process holds the file open: bytes stay until `compact` then.
+        What was shared of it will be taken back. Raises InputError for an unknown profile or title and for a period
+        without time, StoreError when another process holds the file open: bytes stay until `compact` then.
         """
+        if selection.since is not None and selection.until is not None and selection.since >= selection.until:
+            raise InputError(f"until is {selection.until}, allowed: after since, {selection.since}: swap them")
         self._follow()
         if profile is not None:
             selection = msgspec.structs.replace(selection, profile=self._profile_id(profile))
@@ -215,6 +220,7 @@ class Brain:
 
     def restore(self, document: Document) -> Restored:
         """Take in what another TV exported, all or none of it; told twice it adds nothing, and nothing is shared."""
+        self._follow()
         try:
             return backup.restore(self._store, self._household, document)
         finally:
@@ -234,7 +240,7 @@ class Brain:
     def memories(self, profile: str | None = None) -> Memories:
         """Return the memories in words and figures, of one profile or of everybody. Raises InputError."""
         self._follow()
-        now_s, asker = self._now().timestamp(), self._household.profile(profile).id if profile else None
+        now_s, asker = self._now().timestamp(), None if profile is None else self._household.profile(profile).id
         skills = self._household.skills.skills(asker, now_s)
         return Memories(
             habits=tuple(memory_words.habits(skills)),

@@ -11,9 +11,9 @@ import numpy as np
 
 from omega.core.types import Reason, Recommendation
 from omega.device import history, words
-from omega.device.memory.episodes import Critique, critique
+from omega.device.memory.episodes import Critique, critique, facets_of
 from omega.device.memory.lifts import skill_shares
-from omega.device.memory.words import evidence_words, lift_words
+from omega.device.memory.words import evidence_words, lift_words, skill_words
 from omega.device.ranking import TERMS
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class Asked:
     """0..8 as in `memory.contexts`."""
     time: int
     now: datetime
+    profile: int | None
+    """Who asks; None is everybody."""
     context: ViewContext
     leanings: Leanings
     lift: Floats
@@ -116,10 +118,7 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
             if value > 0 and (episode := asked.reminder(titles.centered[row], household)):
                 text = f"{text}: {_evidence(episode, asked, household)}"
         case "skill":
-            shares = skill_shares(asked.lift, genres, int(titles.kinds[row]))
-            text = lift_words(
-                shares if value > 0 else -shares, titles.genre_names, asked.day, asked.time, usual=value > 0
-            )
+            text = _skill_text(asked, row, value, household)
         case "given_up":
             text = _evidence(asked.member.last[title.id], asked, household)
         case "context":
@@ -135,6 +134,15 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
         case _:
             text = "much like a title further up"
     return text
+
+
+def _skill_text(asked: Asked, row: int, value: float, household: Household) -> str:
+    """Name the habit of this context that title `row` belongs to, or the genres that do well or are rare then."""
+    title, titles, now_s = household.catalog.titles[row], household.titles, asked.now.timestamp()
+    if value > 0 and (habit := household.skills.best(asked.profile, asked.day, asked.time, facets_of(title), now_s)):
+        return skill_words(habit)
+    shares = skill_shares(asked.lift, titles.genres[row], int(titles.kinds[row]))
+    return lift_words(shares if value > 0 else -shares, titles.genre_names, asked.day, asked.time, usual=value > 0)
 
 
 def _evidence(watch: WatchRecord | Watched, asked: Asked, household: Household) -> str:

@@ -19,7 +19,8 @@ class Privacy(msgspec.Struct, frozen=True):
 
 
 _HELD = """\
-{events} about {titles}: what was watched, when, how much of it, and by whom if a profile was named.
+{events} about {titles}: what was watched, when, how much of it, whether it was liked or chosen from a list, and by \
+whom if a profile was named.
 Profiles: {profiles}.
 What follows from the events: how titles went at which time of day, and which genres do well on which evenings.
 It lies in this TV's folder; omega device export shows all of it, omega device forget removes it."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "apsw",
     "connect",
+    "inode_of",
     "is_read_only",
     "migrate",
     "pragma",
@@ -175,6 +176,14 @@ def size_bytes(location: str) -> int:
     """Return what a database takes on disk, its log included."""
     files = (Path(f"{location}{suffix}") for suffix in ("", "-wal", "-shm"))
     return sum(file.stat().st_size for file in files if file.exists())
+
+
+def inode_of(location: str) -> int | None:
+    """Return which file stands there now; None for none, as for a database in memory."""
+    try:
+        return os.stat(location).st_ino  # noqa: PTH116  (1 us; with a Path 4)
+    except OSError:
+        return None
 
 
 def sync_folder(folder: Path) -> None:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from omega.core.errors import InputError, StoreError
+from omega.core.errors import DamagedStoreError, InputError, StoreError
 from omega.core.ports import DeviceStore, VectorRow
 from omega.core.records import Outcome, PatternRecord, Profile, Recorded, SkillRow, Watched, WatchRecord
 from omega.core.types import CONTEXT_SHARE, DIMENSIONS, ContentType, Title, pattern_id
 from omega_storage.connection import (
     apsw,
     connect,
+    inode_of,
     is_read_only,
     migrate,
     pragma,
@@ -73,8 +74,9 @@ class SqliteDeviceStore(DeviceStore):
         self._space: str | None = None
         self._bound: str | None = None
         self._contexts: Floats = np.zeros((8, dimensions), np.float32)
-        self.ledger: SqliteLedger = SqliteLedger(connection)
+        self.ledger: SqliteLedger = SqliteLedger(connection, self._check_place)
         self.is_read_only = is_read_only(connection)
+        self._inode = inode_of(self._location)
         with store_errors(self._location):
             connection.execute("PRAGMA synchronous = FULL")  # a TV gets unplugged
             migrate(connection, migrations("device"), APPLICATION_ID, self._location)
@@ -472,12 +474,19 @@ class SqliteDeviceStore(DeviceStore):
         with store_errors(self._location):
             return int(self._connection.execute(_SQL[name]).get)
 
+    def _check_place(self) -> None:
+        """Raise DamagedStoreError when the file was moved away or rebuilt under us: what is written would be lost."""
+        if inode_of(self._location) != self._inode:
+            found = f"{self._location} is another file than the one that was opened, this was not stored"
+            raise DamagedStoreError(f"{found}: open the store again")
+
     @contextmanager
     def _writing(self, event: WatchRecord | None) -> Iterator[None]:
         """Make the block one transaction; when it fails, what is in memory is read again."""
         try:
             with store_errors(self._location), transaction(self._connection):
                 yield
+                self._check_place()
         except BaseException as error:
             self._read_at = -1
             refused = error if isinstance(error, OverflowError) else error.__cause__

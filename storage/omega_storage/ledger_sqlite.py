@@ -13,6 +13,8 @@ from omega_storage.connection import store_errors, transaction
 from omega_storage.sql import queries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from omega.core.records import WatchRecord
     from omega_storage.connection import apsw
 
@@ -22,9 +24,10 @@ _SQL = queries("device")
 class SqliteLedger(Ledger):
     """Rows of the table `contribution`; the connection is the store's, and as durable."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        """Use the store's connection."""
+    def __init__(self, connection: apsw.Connection, check: Callable[[], None]) -> None:
+        """Use the store's connection; `check` raises when what is written would be lost."""
         self._connection = connection
+        self._check = check
         self._location = connection.filename
 
     def takes(self, event: WatchRecord, day: int) -> bool:
@@ -52,6 +55,7 @@ class SqliteLedger(Ledger):
                 left = most - len(self._bound(*named))
                 self._connection.execute(_SQL["bind_queued"], (*named, left))
                 rows = self._bound(*named)
+                self._check()
         return rows
 
     def acknowledge(self, shard: str, incarnation: int, version: int) -> None:
@@ -74,6 +78,7 @@ class SqliteLedger(Ledger):
         with store_errors(self._location), transaction(self._connection):
             for name in names:
                 self._connection.execute(_SQL[name], named)
+            self._check()
 
     def _bound(self, *named: str | int) -> list[Contribution]:
         rows: list[Any] = self._connection.execute(_SQL["bound"], named).fetchall()

@@ -52,6 +52,7 @@ def test_memories_are_told_in_words(omega: Omega) -> None:
 def test_memories_of_one_profile(told: Omega) -> None:
     found = told("device", "memories", "--profile", "Ada", "--json").json
     assert [episode["content_id"] for episode in found["episodes"]] == ["speed-1994"]
+    assert "profile is '', allowed: Ada" in told("device", "memories", "--profile", "", code=2).complaint
     assert "profile is 'Eve', allowed: Ada" in told("device", "memories", "--profile", "Eve", code=2).complaint
 
 
@@ -68,8 +69,9 @@ def test_profiles_are_listed_made_and_changed(omega: Omega) -> None:
     assert omega("device", "profiles", "Ben").out == "Ada, up to age 9\nBen\n"
     found = omega("device", "profiles", "Ada", "--age", "12", "--json").json
     assert [(profile["name"], profile["age"]) for profile in found] == [("Ada", 12), ("Ben", None)]
+    assert omega("device", "profiles", "Ada").out == "Ada, up to age 12\nBen\n"  # looked at, not opened
     assert "--age was given without a name" in omega("device", "profiles", "--age", "9", code=2).complaint
-    assert "max_age is 200, allowed: a number 0..150" in omega("device", "profiles", "X", "--age", "200", code=2).err
+    assert "error: age is 200, allowed: a number 0..150" in omega("device", "profiles", "X", "--age", "200", code=2).err
     assert "profile is ''" in omega("device", "profiles", "", code=2).complaint
 
 
@@ -145,6 +147,8 @@ def test_nothing_is_forgotten_on_a_pipe_without_a_yes(told: Omega) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
+        (("--since", "2026-03-01", "--until", "2026-02-01"), "allowed: after since"),
+        (("--all", "--title", "heat-1995"), "--all is given with a condition, allowed: --title, "),
         ((), "nothing to forget is named, allowed: --title, --since, --until, --profile, or --all alone"),
         (("--all", "--title", "heat-1995"), "or --all alone"),
         (("--all", "--profile", "Ada"), "or --all alone"),
@@ -164,6 +168,11 @@ def test_a_terminal_is_asked(told: Omega, terminal: Terminal) -> None:
     shown = terminal("device", "forget", "--all", code=130, interrupt_at="Forget it?")
     assert "This can't be undone." in shown
     assert events(told) == 3
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_an_export_needs_a_name(told: Omega, name: str) -> None:
+    assert "can't be written: it is no file's name: name a file" in told("device", "export", name, code=2).complaint
 
 
 def test_what_one_tv_exports_another_takes_in(told: Omega) -> None:

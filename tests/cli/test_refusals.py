@@ -87,7 +87,7 @@ def test_a_context(omega: Omega, command: tuple[str, ...], context: str) -> None
 
 @pytest.mark.parametrize("k", ["0", "-1"])
 def test_a_number_of_titles(omega: Omega, k: str) -> None:
-    assert f"k is {k}, allowed: 1 and more" in omega("device", "recommend", "--k", k, code=2).complaint
+    assert f"k is {k}, allowed: 1..10,000" in omega("device", "recommend", "--k", k, code=2).complaint
 
 
 def test_a_title_to_explain(omega: Omega) -> None:

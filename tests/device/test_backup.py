@@ -58,12 +58,25 @@ def test_another_tv_answers_as_the_first_and_told_twice_adds_nothing(
         assert ids(mine) == ids(theirs)
         assert [t.score for t in mine] == pytest.approx([t.score for t in theirs], abs=1e-5)
     assert other.memories("Ada").habits == brain.memories("Ada").habits
-    assert {(profile.name, profile.age) for profile in other.profiles()} == {("Ada", 7), ("Ben", None)}
+    assert {(profile.name, profile.age) for profile in other.profiles()} == {("Ada", 7), ("Ben", 99)}
     again, before = other.status(), lists(other)
     assert other.restore(document) == Restored(0, 42, 0, 0, 2)
     assert (other.status().events, other.status().patterns) == (again.events, again.patterns) == brain.counts()
     assert lists(other) == before
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("here", "told", "limit"), [(9, None, 9), (None, 9, 9), (9, 16, 9), (16, 9, 9), (None, None, None)]
+)
+def test_an_import_never_opens_an_age_limit(
+    open_brain: OpenBrain, here: int | None, told: int | None, limit: int | None
+) -> None:
+    first, other = open_brain(), open_brain()
+    first.set_profile("Ada", told)
+    other.set_profile("Ada", here)
+    other.restore(backup.parse(as_json(first)))
+    assert [profile.age for profile in other.profiles()] == [limit]
 
 
 def test_nothing_that_was_taken_in_is_shared(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
@@ -169,7 +182,7 @@ def test_a_bad_event_is_refused(field: str, value: object, told: str) -> None:
     [
         ({"format": 2}, "format is 2, allowed: 1: update omega"),
         ({"profiles": [{"id": 1, "name": ""}]}, "profile is '', allowed: text of 1..32"),
-        ({"profiles": [{"id": 1, "name": "Ada", "age": 200}]}, "max_age is 200, allowed: a number 0..150"),
+        ({"profiles": [{"id": 1, "name": "Ada", "age": 200}]}, "age is 200, allowed: a number 0..150"),
         ({"profiles": [{"id": 0, "name": "Ada"}]}, "id of profile Ada is 0, allowed: 1 and more"),
         ({"titles": [TITLE | {"title": "x" * 201}]}, "title is '.*, allowed: text of 1..200"),
         ({"titles": [TITLE | {"id": "a\u0000b"}]}, "content_id is .*, allowed: text of 1..128"),

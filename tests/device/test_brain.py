@@ -186,12 +186,12 @@ def test_only_the_kind_that_was_asked_for(
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_fewer_than_one_title_is_refused(open_brain: OpenBrain, k: int) -> None:
-    with pytest.raises(InputError, match=f"k is {k}, allowed: 1 and more"):
+    with pytest.raises(InputError, match=f"k is {k}, allowed: 1..10,000"):
         open_brain().recommend(k=k)
 
 
 def test_more_titles_than_there_are_is_all_of_them(open_brain: OpenBrain) -> None:
-    assert len(open_brain().recommend(k=100_000)) == 800
+    assert len(open_brain().recommend(k=10_000)) == 800
 
 
 def test_a_bad_mood_is_refused(open_brain: OpenBrain) -> None:

@@ -58,7 +58,7 @@ def test_habits_are_told_in_words_and_lift_their_titles(
     thriller = next(title.id for title in example if title.genres == ("thriller",) or "thriller" in title.genres[:1])
     reasons = {reason.kind: reason for reason in brain.why(thriller).recommendation.reasons}
     assert reasons["skill"].weight > 0.2
-    assert reasons["skill"].text.endswith("do well on Friday evenings")
+    assert reasons["skill"].text.startswith("Friday evenings: thrillers, ")
     clock.advance(days=4)
     assert {r.kind: r.weight for r in brain.why(thriller).recommendation.reasons}["skill"] < 0
     weekend = ViewContext(time=TimeSlot.EVENING, day=DayType.WEEKEND)

@@ -57,6 +57,15 @@ def test_nothing_is_stored_and_the_answer_says_so(brain: Brain, clock: Clock, mo
     assert brain.observe(ViewingEvent(content_id="gladiator-2000", watch_pct=1.0)).outcome == Outcome.ADDED
 
 
+def test_the_household_chose_nothing_from_a_guests_list(brain: Brain) -> None:
+    brain.set_mode(Mode.GUEST)
+    title = brain.recommend()[0].content_id
+    brain.set_mode(Mode.LEARNING)
+    brain.observe(ViewingEvent(content_id=title, watch_pct=0.5))
+    last = brain.export().events[-1]
+    assert (last.content_id, last.offered, last.engagement_milli) == (title, None, 500)
+
+
 def test_no_byte_of_what_a_guest_watched_is_in_the_file(brain: Brain, file: Path) -> None:
     brain.set_mode(Mode.GUEST)
     brain.observe(ViewingEvent(content_id="guests-only", title="Zwieback und Zwetschgen", watch_pct=1.0))

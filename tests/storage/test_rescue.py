@@ -251,6 +251,29 @@ def test_meeting_damage_marks_the_store(household: Household, tmp_path: Path) ->
     assert not suspected(file).exists()
 
 
+@pytest.mark.parametrize("what", ["rebuilt", "moved away"])
+def test_who_still_has_the_old_file_open_acknowledges_nothing(household: Household, tmp_path: Path, what: str) -> None:
+    (tmp_path / "tv").mkdir()
+    settings = put(household, tmp_path / "tv")
+    file = settings.store / STORE_FILE
+    event = ViewingEvent(content_id="up-2009", watch_pct=1.0)
+    with closing(opened(settings)) as first:
+        first.set_mode(Mode.LEARNING)
+        if what == "rebuilt":
+            first.compact()
+            with file.open("r+b") as content:
+                content.seek((max(pages_of(file)["event"]) - 1) * 4096)
+                content.write(bytes(4096))
+            opened(settings).close()
+            assert damaged_files(file)
+        else:
+            settings.store.rename(tmp_path / "away")
+        with pytest.raises(DamagedStoreError, match="another file than the one that was opened, this was not stored"):
+            first.observe(event)
+    with closing(opened(settings)) as again:
+        assert again.observe(event).outcome == "added"
+
+
 def test_a_sound_store_is_never_rescued(household: Household, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = put(household, tmp_path)
     for _ in range(2):

@@ -209,9 +209,7 @@ def find(store: Path, *, timeout_s: float = 30) -> Client | None:
     try:
         client = Client(address, timeout_s=timeout_s)
     except DaemonError as error:
-        if isinstance(
-            error.__cause__, (ConnectionRefusedError, FileNotFoundError, NotADirectoryError)
-        ):  # what a killed daemon left
+        if isinstance(error.__cause__, _NOBODY):
             return None
         raise
     if known and client.daemon.pid != known.pid:  # the lock is a killed daemon's, its socket another TV's by now

@@ -40,7 +40,7 @@ def socket_path(store: Path) -> Path:
 
 def holder(store: Path) -> Holder | None:
     """Return what the store's lock says, None where it says nothing that can be read; it may be out of date."""
-    with suppress(OSError, msgspec.MsgspecError), (store / LOCK_FILE).open("rb") as file:
+    with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError), (store / LOCK_FILE).open("rb") as file:
         return msgspec.json.decode(file.read(_MAX_LOCK_BYTES), type=Holder)
     return None
 

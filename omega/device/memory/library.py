@@ -9,10 +9,10 @@ import msgspec
 from omega.core.records import SkillRow
 from omega.device.memory.consolidate import consolidate, faded, within
 from omega.device.memory.lifts import SumArrays
-from omega.device.memory.skills import Key, Sums, fold, skills_of
+from omega.device.memory.skills import Key, Sums, fold, rank, skills_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from omega.core.ports import DeviceStore
     from omega.core.records import WatchRecord
@@ -43,6 +43,7 @@ class SkillLibrary:
         self._kept = {Key(row.profile, row.day, row.time, row.facet): _sums(row) for row in rows}
         self._rows = dict(self._kept)
         self._arrays: dict[int | None, SumArrays] = {}
+        self._told: dict[int | None, tuple[int, list[Skill]]] = {}  # by profile: the hour, and its skills then
         self._seen = 0
         for step in consolidate(self._rows, self._cursor, self._read):
             self._rows |= step.rows
@@ -53,6 +54,7 @@ class SkillLibrary:
         self._rows |= fold(self._rows, [self._episode(0, watch)])
         self._waiting += 1
         self._arrays.clear()
+        self._told.clear()
 
     def arrays(self, profile: int | None) -> SumArrays:
         """Return a profile's sums as arrays, everybody's with None."""
@@ -64,6 +66,17 @@ class SkillLibrary:
     def skills(self, profile: int | None, now_s: float) -> list[Skill]:
         """Return the habits of a profile, of everybody with None, ordered by day, time and facet."""
         return skills_of({key: sums for key, sums in self._rows.items() if profile in (None, key.profile)}, now_s)
+
+    def best(self, profile: int | None, day: int, time: int, facets: Container[str], now_s: float) -> Skill | None:
+        """Return the skill of this very context that ranks first for titles of these facets, None without any.
+
+        Skills are told anew every hour, since they take 1 ms and fade over weeks.
+        """
+        hour = int(now_s // 3600)
+        if (known := self._told.get(profile)) is None or known[0] != hour:
+            known = self._told[profile] = hour, self.skills(profile, now_s)
+        ranked = rank(known[1], day, time, 1, facets)
+        return ranked[0].skill if ranked and ranked[0].similarity == 1 else None
 
     def consolidate(self, budget_ms: float, clock: Callable[[], float], now_s: float) -> Progress:
         """Keep the sums of further episodes in the store, and let faded ones go, for about so long; goes on next time.
@@ -88,6 +101,7 @@ class SkillLibrary:
             self._kept = {key: sums for key, sums in self._kept.items() if key not in gone}
             self._rows = dict(self._kept)
             self._arrays.clear()
+        self._told.clear()
 
     def _read(self, after: int, most: int) -> list[Episode]:
         found = [self._episode(row_id, watch) for row_id, watch in self._store.events_after(after, most)]

@@ -100,11 +100,6 @@ def fold(rows: Mapping[Key, Sums], episodes: Iterable[Episode]) -> dict[Key, Sum
     return changed
 
 
-def rebuild(episodes: Iterable[Episode]) -> dict[Key, Sums]:
-    """Return all rows of these episodes and nothing else: what is left when some were forgotten or corrected."""
-    return fold({}, episodes)
-
-
 class Skill(msgspec.Struct, frozen=True):
     """A habit that keeps succeeding."""
 

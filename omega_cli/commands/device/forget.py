@@ -44,7 +44,8 @@ def forget(
         until=parse_moment("until", until, zone) if until else None,
     )
     if everything != (selection.is_everything and profile is None):
-        raise InputError("nothing to forget is named, allowed: --title, --since, --until, --profile, or --all alone")
+        found = "--all is given with a condition" if everything else "nothing to forget is named"
+        raise InputError(f"{found}, allowed: --title, --since, --until, --profile, or --all alone")
     if not yes and not render.confirmed("This can't be undone. Forget it?"):
         raise InputError("nothing was forgotten: say --yes")
     with opened.brain(store=store, catalog=catalog, embedder=embedder, model=model) as brain:

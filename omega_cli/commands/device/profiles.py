@@ -18,7 +18,7 @@ def profiles(
         str | None, typer.Argument(metavar="[NAME]", help="Make it, or change its age.", show_default="list all")
     ] = None,
     age: Annotated[
-        int | None, typer.Option(help="Nothing for older viewers is recommended.", show_default="no limit")
+        int | None, typer.Option(help="Nothing for older viewers is recommended.", show_default="as it is")
     ] = None,
     store: options.Store = None,
     catalog: options.CatalogName = None,
@@ -30,9 +30,10 @@ def profiles(
     if name is None and age is not None:
         raise InputError("--age was given without a name, allowed: omega device profiles NAME --age 9")
     with opened.brain(create=name is not None, store=store, catalog=catalog, embedder=embedder, model=model) as brain:
-        if name is not None:
-            brain.set_profile(name, age)
         found = brain.profiles()
+        if name is not None and (age is not None or name not in (profile.name for profile in found)):
+            brain.set_profile(name, age)
+            found = brain.profiles()
     if json:
         render.json(found)
         return

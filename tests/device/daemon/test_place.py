@@ -33,8 +33,9 @@ def test_the_second_holder_is_told_who_the_first_is(folder: Path) -> None:
         assert holder(folder)
 
 
-def test_a_lock_that_says_nonsense_is_no_obstacle(folder: Path) -> None:
-    (folder / "daemon.lock").write_bytes(b"\xff{" * 100)
+@pytest.mark.parametrize("nonsense", [b"\xff{" * 100, b'{"pid":1,"socket":"\xff"}', b"{}", b""])
+def test_a_lock_that_says_nonsense_is_no_obstacle(folder: Path, nonsense: bytes) -> None:
+    (folder / "daemon.lock").write_bytes(nonsense)
     assert holder(folder) is None
     with held(folder, socket_path(folder), create=True):
         assert holder(folder)

@@ -98,7 +98,7 @@ def test_the_id_comes_back(brain: Brain, request_id: object) -> None:
         (b'{"method": "dance"}', "method is 'dance', allowed: init, observe, recommend, why, "),
         (b'{"method": "status", "params": {"k": 1}}', "params of status: Object contains unknown field `k`"),
         (b'{"method": "status", "params": null}', "allowed: an empty JSON object"),
-        (b'{"method": "recommend", "params": {"k": 0}}', "k is 0, allowed: 1 and more"),
+        (b'{"method": "recommend", "params": {"k": 0}}', "k is 0, allowed: 1..10,000"),
         (b'{"method": "recommend", "params": {"k": "x"}}', "allowed: a JSON object with context, k"),
         (
             b'{"method": "recommend", "params": {"context": {"time": "noon"}}}',

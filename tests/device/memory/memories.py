@@ -10,9 +10,12 @@ from msgspec.structs import replace
 
 from omega.device.memory.contexts import day_and_time
 from omega.device.memory.episodes import Episode
+from omega.device.memory.skills import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from omega.device.memory.skills import Key, Sums
 
 FRIDAY = datetime(2026, 3, 6, 20, tzinfo=UTC)
 """A Friday evening."""
@@ -56,3 +59,8 @@ def episode_lists(most: int = 20) -> st.SearchStrategy[list[Episode]]:
 def numbered(episodes: list[Episode]) -> list[Episode]:
     """Return the episodes with ids from 1."""
     return [replace(episode, id=i) for i, episode in enumerate(episodes, 1)]
+
+
+def rebuild(episodes: Iterable[Episode]) -> dict[Key, Sums]:
+    """Return all rows of these episodes and nothing else."""
+    return fold({}, episodes)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from omega.device.memory import consolidate
 from omega.device.memory.consolidate import Consolidated, faded, within
-from omega.device.memory.skills import Key, Sums, rebuild
-from tests.device.memory.memories import FRIDAY, WEEK, episode_lists, weekly
+from omega.device.memory.skills import Key, Sums
+from tests.device.memory.memories import FRIDAY, WEEK, episode_lists, rebuild, weekly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

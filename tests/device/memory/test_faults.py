@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from omega.core.testing.device_contract import a_title
 from omega.device.memory.contexts import similarity
 from omega.device.memory.episodes import Episode, facets_of, recall
-from omega.device.memory.skills import Skill, rank, rebuild, skills_of
-from tests.device.memory.memories import FRIDAY, WEEK, an_episode, episode_lists, weekly
+from omega.device.memory.skills import Skill, rank, skills_of
+from tests.device.memory.memories import FRIDAY, WEEK, an_episode, episode_lists, rebuild, weekly
 
 NOW = int(FRIDAY.timestamp())
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from msgspec.structs import replace
 
 from omega.device.memory.lifts import SumArrays, lifts, skill_shares, skill_term
-from omega.device.memory.skills import rebuild
-from tests.device.memory.memories import FRIDAY, WEEK, an_episode, episode_lists
+from tests.device.memory.memories import FRIDAY, WEEK, an_episode, episode_lists, rebuild
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -18,10 +18,9 @@ from omega.device.memory.skills import (
     fold,
     merged,
     rank,
-    rebuild,
     skills_of,
 )
-from tests.device.memory.memories import DAY, FRIDAY, WEEK, an_episode, episode_lists, weekly
+from tests.device.memory.memories import DAY, FRIDAY, WEEK, an_episode, episode_lists, rebuild, weekly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

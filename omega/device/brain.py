@@ -22,7 +22,7 @@ from omega.device.backup import Document, Restored
 from omega.device.explain import explained
 from omega.device.household import Household
 from omega.device.memory import words as memory_words
-from omega.device.memory.library import Progress
+from omega.device.memory.skill_library import Progress
 from omega.device.observe import day_of, title_of, trusted, watch_of
 from omega.device.privacy import Privacy, privacy
 from omega.device.ranking import Weights

@@ -15,7 +15,7 @@ from omega.core.types import SLOTS, ContentType, Title
 from omega.device.history import is_finished, is_given_up, is_waiting
 from omega.device.memory.contexts import day_and_time
 from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, recall
-from omega.device.memory.library import SkillLibrary
+from omega.device.memory.skill_library import SkillLibrary
 from omega.device.taste import REPLAYED_EVENTS, Taste
 from omega.device.titles import KINDS, unit
 

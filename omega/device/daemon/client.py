@@ -17,7 +17,7 @@ from omega.device.backup import Document, Restored
 from omega.device.brain import LIST_LENGTH
 from omega.device.daemon.place import MAX_PATH_BYTES, holder, socket_path
 from omega.device.daemon.protocol import PROTOCOL, Code, Fault, Handshake, Id
-from omega.device.memory.library import Progress
+from omega.device.memory.skill_library import Progress
 from omega.device.privacy import Privacy
 from omega.device.results import Explanation, Memories, Mode, Observed, Status
 

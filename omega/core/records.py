@@ -14,6 +14,12 @@ NOBODY = 0
 """The profile of events that nobody in particular was named for."""
 
 
+def reward(watched_milli: int, engagement_milli: int | None = None) -> float:
+    """Return .7 watched + .3 engagement, 0..1; with None the engagement is the watched share."""
+    wanted = watched_milli if engagement_milli is None else engagement_milli
+    return (7 * watched_milli + 3 * wanted) / 10_000
+
+
 class WatchRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One event as it is kept: an episode, in the words of the memories.
 
@@ -40,9 +46,8 @@ class WatchRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def reward(self) -> float:
-        """0..1: .7 watched + .3 engagement."""
-        engagement = self.watched_milli if self.engagement_milli is None else self.engagement_milli
-        return (0.7 * self.watched_milli + 0.3 * engagement) / 1000
+        """How well it went, 0..1."""
+        return reward(self.watched_milli, self.engagement_milli)
 
 
 class Watched(msgspec.Struct, frozen=True):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from omega.core.records import reward
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -72,12 +74,6 @@ def engagement(watched_milli: int, *, liked: bool | None = None, offered: bool =
     if liked is not None:
         return 1000 if liked else 0
     return 1000 if offered or continued else watched_milli
-
-
-def reward(watched_milli: int, engagement_milli: int | None = None) -> float:
-    """Return .7 watched + .3 engagement, 0..1; with None the engagement is the watched share."""
-    wanted = watched_milli if engagement_milli is None else engagement_milli
-    return (7 * watched_milli + 3 * wanted) / 10_000
 
 
 def critique(watched_milli: int) -> Critique:

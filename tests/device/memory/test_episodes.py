@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omega.core.records import reward
 from omega.core.testing.device_contract import a_title
 from omega.device.memory.episodes import (
     HALF_LIFE_S,
@@ -17,7 +18,6 @@ from omega.device.memory.episodes import (
     genre_facet,
     given_up,
     recall,
-    reward,
 )
 from tests.device.memory.memories import an_episode
 

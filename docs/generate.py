@@ -1,6 +1,7 @@
 """`./run docs`: writes what can be written from the program itself, so that it is never out of date.
 
-docs/cli.md comes from the commands' help, docs/demo.svg from a demo, the README's figures from `omega prove`.
+docs/cli.md comes from the commands' help, docs/demo.svg from a demo, the README's figures from `omega prove`, the codes
+and the dump of docs/wire.md from the code that reads frames.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from rich.console import Console
 from rich.text import Text
 
 from omega.claims.every import prove
+from omega.core.errors import WireCode
 from omega.core.machine import run_fresh, single_blas_thread
 from omega.core.settings import resolve
+from omega.core.wire import dump
 from omega_cli import render
 from omega_cli.app import app
 
@@ -29,6 +32,7 @@ ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
 PICTURE = ROOT / "docs" / "demo.svg"
 README = ROOT / "README.md"
+WIRE_PAGE = ROOT / "docs" / "wire.md"
 MARKS = ("<!-- figures -->\n", "<!-- /figures -->")
 _WIDTH = 100
 _PICTURE_WIDTH = 130
@@ -56,14 +60,28 @@ def figures(results: list[Result]) -> str:
 
 def with_figures(readme: str, table: str) -> str:
     """Return the README with the table between its marks."""
-    before, rest = readme.split(MARKS[0])
-    return before + MARKS[0] + table + MARKS[1] + rest.split(MARKS[1], maxsplit=1)[1]
+    return _between(readme, MARKS, table)
+
+
+def wire_page() -> str:
+    """Return docs/wire.md with the codes of refusals and the fields of an example frame."""
+    codes = ", ".join(f"{code.value} {code.name.lower()}" for code in WireCode) + ".\n"
+    frame = (ROOT / "tests" / "vectors" / "push-5.bin").read_bytes()
+    page = _between(WIRE_PAGE.read_text(), ("<!-- codes -->\n", "<!-- /codes -->"), codes)
+    return _between(page, ("<!-- dump -->\n", "<!-- /dump -->"), f"```text\n{dump.table(frame)}```\n")
+
+
+def _between(page: str, marks: tuple[str, str], text: str) -> str:
+    before, rest = page.split(marks[0])
+    return before + marks[0] + text + marks[1] + rest.split(marks[1], maxsplit=1)[1]
 
 
 def main() -> int:
     """Write every page and return an exit code; the figures are measured now, and written only if every claim holds."""
     CLI_PAGE.write_text(cli_page())
     render.note(f"wrote {CLI_PAGE}")
+    WIRE_PAGE.write_text(wire_page())
+    render.note(f"wrote the codes and bytes of {WIRE_PAGE}")
     _draw()
     render.note(f"wrote {PICTURE}")
     single_blas_thread()

@@ -8,10 +8,12 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack, closing
 from datetime import UTC
 from importlib import import_module
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -19,34 +21,51 @@ import msgspec
 from omega.core.catalog import Catalog
 from omega.core.catalog_rows import read_table
 from omega.core.clock import local_now
-from omega.core.errors import MissingExtraError, OmegaError, PluginError, StoreError, on_one_line
+from omega.core.errors import (
+    InputError,
+    MissingExtraError,
+    OmegaError,
+    PluginError,
+    SettingsError,
+    StoreError,
+    on_one_line,
+)
 from omega.core.files import atomic_folder
 from omega.core.machine import return_freed_memory, single_blas_thread, trim_memory
 from omega.core.registry import Registry
 from omega.core.settings import EXAMPLE_CATALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from omega.core.ports import DeviceStore, Embedder
+    from omega.core.ports import DeviceStore, Embedder, TransportClient
     from omega.core.settings import Settings
     from omega.device.brain import Brain
     from omega.device.daemon.client import Client
     from omega.device.fallback import Fallback, Which
     from omega.device.moving import Mover
+    from omega.device.sync.report import Report as SyncReport
+    from omega.device.sync.runtime import Line, Syncer
     from omega.fleet.demo import Day, Report
+    from omega_plugins.transports.certificates import Certificates
     from omega_storage.device_sqlite import SqliteDeviceStore
 
 EXAMPLE_CATALOG_PATH = Path(__file__).parent / "data" / "example.jsonl"
 """800 real titles that ship with Omega."""
 STATIC = "static"
 """The embedder that needs no model, and so the one to fall back to."""
+DEVICE_KEY_FILE = "device.key"
+"""The file that makes a TV a TV of its shard's."""
+SHARD_SPACE = "minilm-int4"
+_SQLITE = "sqlite:///"
 STORE_FILE = "store.db"
 """The database's name in a TV's folder."""
 _BUILTINS = (
     "omega_plugins.embedders.onnx",
     "omega_plugins.embedders.static",
+    "omega_plugins.transports.http",
+    "omega_plugins.transports.loopback",
     "omega_storage.sqlite_vec",
 )
 
@@ -191,6 +210,21 @@ def build_catalog(source: Path, out: Path, previous: Path | None = None) -> Cata
     return catalog
 
 
+def connect(url: str, *, token: Callable[[], str], ca: Path | None = None, timeout_s: float = 10) -> TransportClient:
+    """Return a client of the shard at `url`, by the transport of its scheme. Raises PluginError, InputError."""
+    transport = registry().transport_for(url.partition(":")[0].lower())
+    return transport.connect(url, token=token, ca=ca, timeout_s=timeout_s)
+
+
+def make_certificates(
+    folder: Path, hosts: Sequence[str] | None = None, *, days: int = 365, force: bool = False
+) -> Certificates:
+    """Write a development CA and a server's certificate for `hosts`, by default localhost. Raises InputError."""
+    certificates = extra_module("omega_plugins.transports.certificates", "shard")
+    made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
+    return made
+
+
 def run_demo(
     settings: Settings,
     *,
@@ -268,4 +302,113 @@ def run_daemon(
         place.listening(address, group) as bound,
     ):
         limits = server.Limits(clients=clients)
-        server.run(brain, bound, limits, tend=brain.tend, ready=lambda: ready(address))
+        brain.syncer = open_syncer(settings, brain) if settings.shard_url else None
+        chores = [brain.syncer.run] if brain.syncer else []
+        server.run(brain, bound, limits, tend=brain.tend, ready=lambda: ready(address), chores=chores)
+
+
+def open_syncer(settings: Settings, brain: Brain, line: Line | None = None) -> Syncer:
+    """Return what syncs a brain with the shard of the settings, or over a line that is given; the caller closes it.
+
+    Raises SettingsError when no shard is set, PluginError when no transport knows its URL.
+    """
+    runtime = extra_module("omega.device.sync.runtime", "device")
+    syncer: Syncer = runtime.Syncer(brain, line or open_line(settings), random=SystemRandom())
+    return syncer
+
+
+def open_line(settings: Settings) -> Line:
+    """Return the way to the shard of the settings. Raises SettingsError, PluginError."""
+    if not settings.shard_url:
+        raise SettingsError("shard_url is not set, allowed: a URL like https://shard.example:8443: set it")
+    runtime = extra_module("omega.device.sync.runtime", "device")
+    messages = extra_module("omega.device.sync.messages", "device")
+    entry = extra_module("omega.device.sync.entry", "device")
+    keys = extra_module("omega.core.identity.device_key", "device")
+    key = keys.DeviceKey.open(settings.store / DEVICE_KEY_FILE)
+
+    def connected(url: str) -> Any:
+        return entry.Entry(lambda token: connect(url, token=token, ca=settings.ca), key)
+
+    line: Line = runtime.Line(settings.shard_url, connected, messages.WireCodec())
+    return line
+
+
+def run_shard(
+    settings: Settings,
+    location: str,
+    *,
+    shard_id: int = 0,
+    max_devices: int = 4_000_000,
+    host: str = "127.0.0.1",
+    port: int = 8443,
+    certificate: tuple[Path, Path] | None = None,
+    keys: Path | None = None,
+    everybody: bool = False,
+    ready: Callable[[int], None] = lambda port: None,
+) -> None:
+    """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path.
+
+    With a `certificate` (chain and key) it speaks https. `everybody` admits whoever has a key, on loopback alone;
+    `ready` gets the port. Raises StoreError, InputError, TransportError.
+    """
+    import secrets  # noqa: PLC0415
+
+    if not location.startswith(_SQLITE):
+        raise InputError(f"store is {location!r}, allowed: {_SQLITE} and a path")
+    stores = extra_module("omega_storage.shard_sqlite", "shard")
+    server = extra_module("omega_plugins.transports.http.server", "shard")
+    shards, apps = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app"))
+    keyring, gate = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "gate"))
+    secret_file = extra_module("omega.core.identity.secret_file", "shard")
+    wire = extra_module("omega.core.wire", "shard")
+    if everybody:
+        gate.refuse_unless_loopback(host)
+    folder = keys or settings.home / "shard"
+    ring = keyring.open_ring(folder / "keys.json", time.time())
+    if not (folder / "tags.key").exists():
+        secret_file.make_secret(folder / "tags.key", secrets.token_bytes(32))
+    tag_key = secret_file.read_secret(folder / "tags.key", 32)
+    catalog, path = open_catalog(settings), Path(location.removeprefix(_SQLITE))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path.parent} can't be made ({error.strerror}): name another folder") from error
+    context = server.tls(*certificate) if certificate else None
+
+    async def served(bound: Any) -> None:
+        store = stores.SqliteShardStore.open(path, max_devices=max_devices)
+        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
+        app = apps.ShardApp(shard, shard_id, ring, everybody=everybody)
+        try:
+            await app.start()
+            await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
+        finally:
+            await shard.close()
+
+    with closing(server.bind(host, port)) as bound:
+        server.run(served(bound))
+
+
+def sync_now(settings: Settings, brain: Brain | Client, line: Line | None = None) -> SyncReport:
+    """Sync once, now, and return what came of it; a daemon is asked to. Raises what prevents it from the start.
+
+    What goes wrong on the way is in the report.
+    """
+    import asyncio  # noqa: PLC0415  (20 ms that no other command needs)
+
+    from omega.device.daemon.client import Client  # noqa: PLC0415  (it comes with the extra)
+
+    if isinstance(brain, Client):
+        return brain.sync()
+    if line is None and settings.shard_url:
+        connect(settings.shard_url, token=str, ca=settings.ca)  # no connection yet, but an address that is none ends it
+    syncer = open_syncer(settings, brain, line)
+
+    async def once() -> SyncReport:
+        try:
+            return await syncer.sync()
+        finally:
+            await syncer.close()
+
+    return asyncio.run(once())

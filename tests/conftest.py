@@ -11,7 +11,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytest.register_assert_rewrite("omega.core.testing.contracts")
+pytest.register_assert_rewrite("omega.core.testing.contracts", "omega.core.testing.transport_contract")
 
 # The same examples every time, and no deadline: a slow moment of a shared machine is no fault of the code.
 settings.register_profile("omega", deadline=None, derandomize=True)

@@ -13,13 +13,17 @@ import pytest
 
 from omega import compose, models
 from omega.core.catalog import Catalog
-from omega.core.errors import CatalogError, InputError, MissingExtraError, ModelError, PluginError
+from omega.core.errors import CatalogError, InputError, MissingExtraError, ModelError, PluginError, SettingsError
 from omega.core.settings import resolve
 from omega.core.testing.fakes import Clock
 from omega.core.types import ViewContext, ViewingEvent
+from omega.device.sync.messages import WireCodec
+from omega.device.sync.runtime import Line
 from omega.fleet.demo import START
 from omega.fleet.households import PERSONAS
 from omega_plugins.embedders import MODELS
+from tests.device.sync.shards import Shard
+from tests.device.sync.wires import Wires
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +82,19 @@ def test_missing_parts_are_named(settings: Settings, tmp_path: Path) -> None:
 
 def test_built_in_plugins_are_listed() -> None:
     names = {(plugin.kind, plugin.name) for plugin in compose.registry().plugins() if plugin.origin == "built in"}
-    assert names == {("embedder", "onnx"), ("embedder", "static"), ("vector store", "sqlite-vec")}
+    assert names == {
+        ("embedder", "onnx"),
+        ("embedder", "static"),
+        ("vector store", "sqlite-vec"),
+        ("transport", "http"),
+        ("transport", "loopback"),
+    }
+
+
+def test_a_shards_url_names_its_transport() -> None:
+    assert type(compose.connect("HTTPS://localhost", token=str)).__name__ == "HttpClient"
+    with pytest.raises(PluginError, match="allowed: http, https, loopback"):
+        compose.connect("localhost:8443", token=str)
 
 
 @pytest.mark.parametrize(
@@ -164,3 +180,15 @@ def test_a_demo_that_keeps_nothing_leaves_nothing(
     assert report.seed == 3
     assert not (settings.store / compose.STORE_FILE).exists()
     assert list(tmp_path.glob("omega-demo-*")) == []
+
+
+def test_one_sync_over_a_line_that_is_given(settings: Settings) -> None:
+    with closing(compose.open_brain(settings)) as brain:
+        brain.observe(ViewingEvent(content_id="heat-1995", watch_pct=0.9))
+        shard = Shard(compose.open_catalog(settings), space=brain.space)
+        wires = Wires({"shard-a": shard})
+        report = compose.sync_now(settings, brain, Line("shard-a", wires.connect, WireCodec()))
+    assert (report.contributed, report.round_trips, report.error) == (1, 1, None)
+    assert wires.closed == ["shard-a"]
+    with closing(compose.open_brain(settings)) as brain, pytest.raises(SettingsError, match="shard_url"):
+        compose.sync_now(settings, brain)

@@ -57,6 +57,10 @@ def test_the_command_line_page_is_the_programs_own_help() -> None:
     assert docs.CLI_PAGE.read_text() == docs.cli_page(), "run ./run docs"
 
 
+def test_the_wire_pages_codes_and_bytes_are_the_programs_own() -> None:
+    assert docs.WIRE_PAGE.read_text() == docs.wire_page(), "run ./run docs"
+
+
 @pytest.mark.parametrize(("page", "path"), sorted(set(named_paths())))
 def test_every_path_that_a_page_names_exists(page: str, path: str) -> None:
     roots = (ROOT, ROOT / "omega", ROOT / "plugins", ROOT / "storage", ROOT / "model_tools", ROOT / ".venv")

@@ -1,6 +1,7 @@
 """The plan's own tests, section 4.1, by their names and on what ships: the model, the store, 10,000 patterns.
 
-test_sync_bandwidth comes with the sync. The claims measure the same more sharply and against oracles.
+test_full_sync_cycle, section 4.2, stands in tests/integration.
+The claims measure the same more sharply and against oracles.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ import numpy as np
 import pytest
 
 from omega.claims.bench import PATTERNS, Bench
-from omega.compose import open_brain
+from omega.compose import open_brain, open_catalog, sync_now
 from omega.core.machine import run_fresh
 from omega.core.settings import resolve
-from omega.core.types import ContentType, DayType, TimeSlot, ViewContext
+from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent
+from omega.core.wire import Ack, Push, decode, encode, join
+from omega.device.sync.messages import WireCodec
+from omega.device.sync.runtime import Line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from omega.device.brain import Brain
 
@@ -86,3 +91,37 @@ def test_memory_footprint(bench: Bench) -> None:
     print(f"{found['rss_mib']:.0f} MiB, peak {found['peak_mib']:.0f} MiB")
     assert found["patterns"] == PATTERNS
     assert 20 < found["rss_mib"] <= found["peak_mib"] < MEMORY_MIB
+
+
+class Scale:
+    """A shard that weighs what comes, and counts it."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+
+    async def exchange(self, frame: bytes) -> bytes:
+        self.frames.append(frame)
+        push = decode(frame, max_bytes=len(frame))
+        assert isinstance(push, Push)
+        ack = Ack(header=push.header, incarnation=push.incarnation, version=push.version, horizon=0)
+        return join([encode(ack)])
+
+    async def close(self) -> None:
+        """It holds nothing."""
+
+
+def test_sync_bandwidth(tmp_path: Path) -> None:
+    """What 100 events about 100 titles taught leaves as one push of less than 1,024 B, and nothing is left behind."""
+    settings = resolve({"home": tmp_path, "embedder": "static"}, {}).settings
+    draw, scale = Random(0), Scale()
+    with closing(open_brain(settings)) as tv:
+        with tv.many():
+            for title in draw.sample(open_catalog(settings).titles, 100):
+                tv.observe(ViewingEvent(content_id=title.id, watch_pct=draw.random()))
+        assert tv.counts()[1] == 100
+        done = sync_now(settings, tv, Line("scale", lambda shard: scale, WireCodec()))
+        again = sync_now(settings, tv, Line("scale", lambda shard: scale, WireCodec()))
+    assert (done.error, done.contributed, done.round_trips) == (None, 100, 1)
+    assert (again.error, again.contributed) == (None, 0)
+    print(f"{len(scale.frames[0])} B")
+    assert 100 < len(scale.frames[0]) == done.sent_bytes < 1_024

@@ -156,26 +156,36 @@ class Catalog:
     @classmethod
     def read(cls, path: Path) -> Catalog:
         """Read and check a catalog file that `write` made. Raises CatalogError."""
-        lines = read_bounded(path, MAX_FILE_BYTES, CatalogError).splitlines()
+        return cls.decode(read_bounded(path, MAX_FILE_BYTES, CatalogError), str(path))
+
+    @classmethod
+    def decode(cls, data: bytes, name: str) -> Catalog:
+        """Return the checked catalog of a file's bytes; messages call it `name`. Raises CatalogError."""
+        lines = data.splitlines()
         try:
             header = msgspec.json.decode(lines[0] if lines else b"", type=_Header)
-        except msgspec.MsgspecError as error:
-            raise CatalogError(f"{path} is no catalog file ({error}): make one with omega catalog build") from error
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise CatalogError(f"{name} is no catalog file ({error}): make one with omega catalog build") from error
         if header.omega_catalog != _FORMAT:
-            raise CatalogError(f"{path} has format {header.omega_catalog}, allowed: {_FORMAT}: update omega")
-        rows = (json_row(line, f"{path.name} line {number}") for number, line in enumerate(lines[1:], 2) if line)
+            raise CatalogError(f"{name} has format {header.omega_catalog}, allowed: {_FORMAT}: update omega")
+        file = name.rpartition("/")[2]
+        rows = (json_row(line, f"{file} line {number}") for number, line in enumerate(lines[1:], 2) if line)
         catalog = cls(checked_titles(rows), header.epochs)
         catalog.check()
         if header.lineage != catalog.lineage:
             raise CatalogError(
-                f"{path} has lineage {header.lineage}, its first epoch {catalog.lineage}: take the published file"
+                f"{name} has lineage {header.lineage}, its first epoch {catalog.lineage}: take the published file"
             )
         return catalog
 
     def write(self, path: Path) -> None:
         """Write the catalog file; a reader finds the old one or the new one, never a half."""
+        write_atomically(path, self.encode())
+
+    def encode(self) -> bytes:
+        """Return the catalog file's bytes."""
         header = _Header(_FORMAT, self.lineage, self.epochs)
-        write_atomically(path, b"\n".join(msgspec.json.encode(line) for line in (header, *self.titles)) + b"\n")
+        return b"\n".join(msgspec.json.encode(line) for line in (header, *self.titles)) + b"\n"
 
     def check(self) -> None:
         """Recompute every epoch's digest from the ids; raises CatalogError when ids or order were changed."""

@@ -2,6 +2,7 @@
 
 OmegaError                 exit 1   something failed
 +-- InputError             exit 2   what the caller gave is refused; nothing was stored
+|   +-- ArtifactError               a published file, its manifest, its signature
 |   +-- CatalogError                a catalog file or row
 |   +-- ModelError                  a model folder, its files, its space
 |   +-- SettingsError               a settings file, environment variable or flag
@@ -10,6 +11,9 @@ OmegaError                 exit 1   something failed
 +-- PluginError            exit 4   a plugin is missing or broken
 |   +-- MissingExtraError           an optional dependency isn't installed
 +-- DaemonError            exit 5   the daemon can't be reached, doesn't answer in time, or denies
++-- WireError              exit 6   a frame of the sync is refused, or can't be made
++-- DeniedError            exit 8   a shard doesn't take a token, or doesn't admit a device
++-- TransportError         exit 7   a shard can't be reached, doesn't answer in time, or refuses
 
 A message says what was found, what is allowed and what to do: "watch_pct is 1.7, allowed 0..1: divide a percentage
 by 100". Errors of other libraries are converted where they enter, with the cause kept.
@@ -17,6 +21,7 @@ by 100". Errors of other libraries are converted where they enter, with the caus
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import ClassVar
 
 
@@ -30,6 +35,10 @@ class InputError(OmegaError):
     """What the caller gave is refused: the message names the field, its value and the allowed range."""
 
     exit_code = 2
+
+
+class ArtifactError(InputError):
+    """An artifact isn't signed, newer, of the right kind, whole or within bounds; what is in use stays."""
 
 
 class CatalogError(InputError):
@@ -72,6 +81,84 @@ class DaemonError(OmegaError):
     """The daemon of a store can't be reached, is busy, doesn't answer in time, or doesn't let this user do it."""
 
     exit_code = 5
+
+
+class WireCode(IntEnum):
+    """Why a frame was refused; the numbers are part of the wire format."""
+
+    SIZE = 1
+    """Longer than the receiver allows, or shorter than any frame."""
+    MAGIC = 2
+    VERSION = 3
+    """A frame of another major version."""
+    KIND = 4
+    FLAGS = 5
+    CHECKSUM = 6
+    COMPRESSION = 7
+    """The body isn't one plain zstd frame of the size that the header names."""
+    DICTIONARY = 8
+    """A dictionary that this program doesn't have."""
+    SECTION = 9
+    """A section that must be understood and isn't, that stands in the wrong place, or that is missing."""
+    NUMBER = 10
+    """A number that isn't in its shortest form, or has more than 63 bits."""
+    TRUNCATED = 11
+    TRAILING = 12
+    COUNT = 13
+    ORDER = 14
+    """Keys that don't ascend, or stand twice."""
+    VALUE = 15
+    """A field out of its range."""
+
+
+class WireError(OmegaError):
+    """A frame is refused, or can't be made of what was given; `code` says why to a program."""
+
+    exit_code = 6
+
+    def __init__(self, code: WireCode, message: str) -> None:
+        """Keep the `code` beside the words."""
+        super().__init__(message)
+        self.code = code
+
+
+class DeniedError(OmegaError):
+    """A shard doesn't take a token or doesn't admit a device.
+
+    Every denial of a kind has the same message, so that nobody learns from it what was wrong; `reason` is for the
+    shard's own counters and never leaves it.
+    """
+
+    exit_code = 8
+
+    def __init__(self, message: str, reason: str) -> None:
+        """`reason` is one word: forged, expired, replayed ..."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class TransportError(OmegaError):
+    """A frame or a file did not get through: the shard can't be reached, doesn't answer in time, or refuses."""
+
+    exit_code = 7
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        retry_after_s: float | None = None,
+        token_refused: bool = False,
+    ) -> None:
+        """Say what asking again is worth.
+
+        `permanent`: the same question will be refused until somebody changes something. `retry_after_s`: how long the
+        shard asks to be left alone. `token_refused`: a new token is the cure.
+        """
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after_s = retry_after_s
+        self.token_refused = token_refused
 
 
 def on_one_line(text: str) -> str:

@@ -33,10 +33,10 @@ def read_bounded(path: Path, limit_bytes: int, error: type[InputError] = InputEr
 
 
 @contextmanager
-def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
+def atomic_path(path: Path, *, mode: int = 0o666) -> Iterator[Path]:
     """Give a temporary path beside `path` that takes its place when the block ends well, and vanishes otherwise.
 
-    A `private` file is for its user alone. Raises InputError when the file can't be written, for want of a name, of
+    `mode` is the new file's, less the umask. Raises InputError when it can't be written, for want of a name, of
     permission or of space.
     """
     if not path.name:
@@ -44,7 +44,7 @@ def atomic_path(path: Path, *, private: bool = False) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
         yield temporary
         temporary.replace(path)
     except OSError as cause:
@@ -75,9 +75,9 @@ def atomic_folder(path: Path, *, replaces: Callable[[Path], bool] = lambda folde
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write the file so that a reader, or a crash, finds the old bytes or the new ones, never a half."""
-    with atomic_path(path, private=private) as temporary, temporary.open("wb") as file:
+    with atomic_path(path, mode=mode) as temporary, temporary.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -14,7 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from omega.core.ports import Embedder, VectorStore
+    from omega.core.ports import Embedder, Transport, VectorStore
 
 PROJECT = "omega"
 """The entry-point group, and pluggy's project name."""
@@ -31,6 +31,11 @@ def omega_embedders() -> list[type[Embedder]]:  # type: ignore[empty-body]
 @hookspec
 def omega_vector_stores() -> list[type[VectorStore]]:  # type: ignore[empty-body]
     """Return vector-store classes; called once, when a vector store or the list of plugins is first asked for."""
+
+
+@hookspec
+def omega_transports() -> list[type[Transport]]:  # type: ignore[empty-body]
+    """Return transport classes; called once, when a transport or the list of plugins is first asked for."""
 
 
 @hookspec

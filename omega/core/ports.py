@@ -1,6 +1,6 @@
 """The seams: what a plugin of each kind promises, and what its caller may rely on.
 
-Each ABC has a contract suite in `omega.core.testing.contracts` that every implementation passes unchanged, and a fake
+Each ABC has a contract suite in `omega.core.testing` that every implementation passes unchanged, and a fake
 in `omega.core.testing.fakes`. Arrays are numpy; this floor only names their type.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
         Profile,
         Recorded,
         Selection,
+        Shared,
         SkillRow,
         Watched,
         WatchRecord,
     )
+    from omega.core.shard_records import Aggregate, DeviceRow, Shown, Standing, Tick
     from omega.core.types import Title
 
     Floats: TypeAlias = NDArray[np.float32]
@@ -131,6 +133,108 @@ class VectorStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what is held; the store MUST NOT be used afterwards."""
+
+
+MAX_FRAME_BYTES = 8_192
+"""The longest question that a transport carries."""
+MAX_REPLY_BYTES = 65_536
+"""The longest answer to one."""
+ARTIFACTS = "/v1/artifacts/"
+"""What stands before an artifact's SHA-256 in its path."""
+HEALTH = "/v1/health"
+"""The path of a shard's word on itself."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What a shard answers; whatever the transport, `status` is HTTP's, and 200 is the one that brings a frame."""
+
+    status: int = 200
+    body: bytes = b""
+    """The frame, or a refusal's reason as text."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Lower-case names; `retry-after` in seconds reaches the client on every transport."""
+
+
+class SyncApp(ABC):
+    """What a transport's server serves: one shard."""
+
+    @abstractmethod
+    def sync(self, token: str, body: bytes) -> Awaitable[Reply]:
+        """Return what becomes of a frame of at most MAX_FRAME_BYTES; the same one may come twice.
+
+        The token is "" when none came. MUST answer 401 to one that it refuses, 429 or 503 with `retry-after` when it
+        has no time, and MUST NOT raise.
+        """
+
+    @abstractmethod
+    def artifact(self, sha256: str) -> Path | None:
+        """Return the file with this content, 64 lower-case hex digits, or None; it MUST NOT change any more."""
+
+    @abstractmethod
+    def health(self) -> Reply:
+        """Return whether frames are taken: 200 or 503, with a line of JSON."""
+
+
+class Fetched(msgspec.Struct, frozen=True):
+    """What a `get` brought."""
+
+    data: bytes | None
+    """None when the content is the one that `etag` named."""
+    size_bytes: int | None
+    """Of the whole file, also when a part of it was asked for."""
+    etag: str | None
+
+
+class TransportClient(ABC):
+    """A TV's way to one shard, for one running loop; `async with` closes it. Calls may run at the same time."""
+
+    @abstractmethod
+    async def exchange(self, frame: bytes) -> bytes:
+        """Carry a frame of at most MAX_FRAME_BYTES there and its answer back, of at most MAX_REPLY_BYTES.
+
+        The shard may get a frame twice, and one whose answer was lost. MUST raise TransportError and nothing else,
+        within the timeout, and MUST work again by itself once the cause is gone.
+        """
+
+    @abstractmethod
+    async def get(self, path: str, *, max_bytes: int, etag: str | None = None, part: range | None = None) -> Fetched:
+        """Fetch what stands at a path, such as ARTIFACTS + sha256, without a token.
+
+        With the `etag` of what is there already, an unchanged content isn't sent again; of a `part` only these bytes
+        are, as many as there are. MUST raise TransportError for what is longer than `max_bytes`, before it is held,
+        and never return less than was sent.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let go of every connection; the client MUST NOT be used afterwards."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+
+class Transport(ABC):
+    """Carries frames from a TV to a shard and back."""
+
+    NAME: ClassVar[str]
+    """Its name in the registry."""
+    SCHEMES: ClassVar[tuple[str, ...]] = ()
+    """What its URLs begin with, in lower case; none of them another transport's."""
+
+    @classmethod
+    @abstractmethod
+    def connect(
+        cls, url: str, *, token: Callable[[], str], ca: Path | None = None, timeout_s: float = 10
+    ) -> TransportClient:
+        """Return a client of the shard at `url`; it connects when it is first used.
+
+        `token` is asked before each exchange. `ca` is a PEM file of the only authorities that are trusted, by default
+        the system's. An exchange that takes longer than `timeout_s` fails. MUST raise InputError for a URL or a
+        file that can never work.
+        """
 
 
 class DeviceStore(ABC):
@@ -284,8 +388,18 @@ class Ledger(ABC):
         """Return the ledger in figures."""
 
     @abstractmethod
-    def assign(self, shard: str, incarnation: int, version: int, most: int) -> list[Contribution]:
-        """Bind up to `most` rows to a version of this shard, retractions first, and return them.
+    def waiting(self, shard: str, incarnation: int, most: int, *, fresh: bool = True) -> list[Contribution]:
+        """Return the first `most` rows that `assign` would bind, in its order.
+
+        That is: what this shard is to take back, then, unless `fresh` is False, what no shard was told: the newest day
+        first, within a day in order of recording.
+        """
+
+    @abstractmethod
+    def assign(
+        self, shard: str, incarnation: int, version: int, most: int, *, fresh: bool = True
+    ) -> list[Contribution]:
+        """Bind up to `most` rows to a version of this shard, those that `waiting` names, and return them by id.
 
         A version that is bound already gives the same rows again. MUST be durable when it returns, power cuts included.
         """
@@ -300,4 +414,122 @@ class Ledger(ABC):
 
     @abstractmethod
     def drop_before(self, shard: str, incarnation: int, version: int) -> None:
-        """Let go of acknowledged rows up to a version that no backup of the shard is older than."""
+        """Never again tell what was acknowledged up to a version that no backup of the shard is older than.
+
+        What was taken back is let go of. The rest stays, for as long as its event may be forgotten.
+        """
+
+    @abstractmethod
+    def shards(self) -> list[Shared]:
+        """Return what is held of each shard that rows are bound to, by name."""
+
+    @abstractmethod
+    def carry(self, shard: str, incarnation: int, to: int, *, told: bool) -> None:
+        """Hand all that is bound to an incarnation over to a later one, or to itself.
+
+        The versions stay. With `told` all of it counts as acknowledged and settled instead, under version 0, and what
+        waits for a frame along with it: it may have been counted in a life that this store has no memory of.
+        """
+
+
+class ShardStore(ABC):
+    """What a shard keeps: where each device stands, and sums over all of them by title and context.
+
+    One writer. Nothing that it ever writes, to a table, a log or a backup, holds a device and a title together. A row
+    of sums is a title's in one context, or in all of them (ALL_SLOTS).
+    """
+
+    NAME: ClassVar[str]
+    """Its name in the registry."""
+
+    @abstractmethod
+    def enrol(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
+        """Return the number of each device (DEVICE_ID_BYTES each), given to it now or before, from 0 without gaps.
+
+        None for one that was revoked, and for a new one once there are as many as the store was opened for. `now` is in
+        Unix seconds: only tokens that were given since count, so that after a restored backup none is good for a number
+        that another device has now. MUST be durable when it returns.
+        """
+
+    @abstractmethod
+    def find(self, device_id: bytes) -> tuple[int, int] | None:
+        """Return a device's number, and since when its tokens count (FOR_GOOD once revoked); None for a stranger."""
+
+    @abstractmethod
+    def counts_from(self) -> Integers:
+        """Return (n,) int64 by number: since when the device's tokens count, Unix seconds; FOR_GOOD once revoked."""
+
+    @abstractmethod
+    def revoke(self, device_id: bytes) -> bool:
+        """Shut a device out for good, durably; return whether it was known."""
+
+    @abstractmethod
+    def commit(self, tick: Tick) -> list[Standing]:
+        """Judge the moves in order, and return where each device stands then.
+
+        A move is accepted when its incarnation is the known one and its base the known version, or when its incarnation
+        is larger and its base 0; a version that is no larger than the known one changes nothing. Versions and sums MUST
+        become durable together or not at all, and MUST outlive a power cut once this returns.
+
+        Each accepted sample adds to its title's row of its context and to that of all contexts, and a retraction takes
+        from both; a device that contributed n samples can retract n, the first of those it names. No sum falls below 0,
+        no success above 1000 a sample. What a row shows is replaced by its sums as of the tick's end when
+        LEAST_HOUSEHOLDS more, or fewer, have come since it was last replaced; with less than so many it shows nothing.
+        A retraction takes its household from the row until that contributes again.
+        """
+
+    @abstractmethod
+    def device(self, slot: int) -> DeviceRow | None:
+        """Return what is known of a device."""
+
+    @abstractmethod
+    def device_count(self) -> int:
+        """Return how many devices are enrolled, revoked ones included."""
+
+    @abstractmethod
+    def aggregates(self) -> list[Aggregate]:
+        """Return all rows of sums, by title and context; large, for tests and for what runs once in a while."""
+
+    @abstractmethod
+    def buckets(self, title: int, slot: int) -> dict[int, tuple[int, int]]:
+        """Return samples and success of a title in a context by day; the last BUCKET_DAYS alone are kept.
+
+        A sample with a day that is over, or is to come after tomorrow, is in no bucket.
+        """
+
+    @abstractmethod
+    def audiences(self, titles: Sequence[int]) -> Floats:
+        """Return (n, 1 + TASTE_NUMBERS) float32: the decayed number of taste codes that came, then their decayed sum.
+
+        As of the row's last change; what counts is the quotient.
+        """
+
+    @abstractmethod
+    def trending(self, most: int, titles: int) -> list[Shown]:
+        """Return what may be shown of the first `titles` of the catalog in all contexts, the trendiest `most` of it.
+
+        By the shown trend RANKED_BY, largest first, which one day orders as any other does.
+        """
+
+    @abstractmethod
+    def successful(self, most: int, least_rate: float) -> list[Shown]:
+        """Return what may be shown of catalog titles by context, with at least this posterior success rate.
+
+        The trendiest `most`, as `trending` orders them.
+        """
+
+    @abstractmethod
+    def hidden(self, since: int) -> list[int]:
+        """Return the catalog titles that were shown once and lost their households on this day or later."""
+
+    @abstractmethod
+    def fold(self, known: Mapping[int, int]) -> int:
+        """Add the rows of unknown titles to those of the catalog, by hash and ordinal; return how many titles."""
+
+    @abstractmethod
+    def rest(self) -> None:
+        """Do what is best done while nobody waits: MUST leave no log of single commits behind."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held."""

@@ -161,9 +161,21 @@ class Contribution(msgspec.Struct, frozen=True):
     day: int
     """Days since 1970 by the household's clock."""
     success_milli: int
+    """A multiple of 4: see `core.types.shared_milli`."""
     taste: bytes
     """The taste code of the moment; empty before there is one."""
     retracts: bool = False
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What the ledger holds of one shard's newest incarnation."""
+
+    shard: str
+    incarnation: int
+    version: int
+    """The greatest that rows are bound to; 0 with none."""
+    owes: bool
+    """Whether anything, of any incarnation, isn't counted or taken back, or could be lost with a backup put back."""
 
 
 class SkillRow(msgspec.Struct, frozen=True):

@@ -9,16 +9,20 @@ import pluggy
 
 from omega.core import hooks
 from omega.core.errors import PluginError, on_one_line, shown
-from omega.core.ports import Embedder, VectorStore
+from omega.core.ports import Embedder, Transport, VectorStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import typer
 
-Kind: TypeAlias = Literal["embedder", "vector store"]
-_HOOKS: dict[Kind, str] = {"embedder": "omega_embedders", "vector store": "omega_vector_stores"}
-_BASES: dict[Kind, type[Any]] = {"embedder": Embedder, "vector store": VectorStore}
+Kind: TypeAlias = Literal["embedder", "vector store", "transport"]
+_HOOKS: dict[Kind, str] = {
+    "embedder": "omega_embedders",
+    "vector store": "omega_vector_stores",
+    "transport": "omega_transports",
+}
+_BASES: dict[Kind, type[Any]] = {"embedder": Embedder, "vector store": VectorStore, "transport": Transport}
 _COMMANDS = "omega_commands"
 _BUILT_IN = "built in"
 _REASON_CHARS = 200
@@ -73,6 +77,25 @@ class Registry:
         """Return the vector-store class of this name; raises PluginError."""
         found: type[VectorStore] = self._find("vector store", name)
         return found
+
+    def transport(self, name: str) -> type[Transport]:
+        """Return the transport class of this name; raises PluginError."""
+        found: type[Transport] = self._find("transport", name)
+        return found
+
+    def transport_for(self, scheme: str) -> type[Transport]:
+        """Return the transport class whose URLs begin with this; raises PluginError."""
+        found = self._by_scheme()
+        if scheme not in found:
+            self.scan()
+            found = self._by_scheme()
+        if scheme not in found:
+            raise PluginError(f"URL begins with {shown(scheme)}, allowed: {', '.join(sorted(found))}")
+        return found[scheme]
+
+    def _by_scheme(self) -> dict[str, type[Transport]]:
+        classes: list[type[Transport]] = [cls for cls, _ in self._classes("transport").values()]
+        return {scheme: cls for cls in reversed(classes) for scheme in cls.SCHEMES}  # the built-in stays
 
     def add_commands(self, app: typer.Typer, names: Callable[[typer.Typer], set[str]]) -> None:
         """Add every plugin's commands and groups to the app and list them in `commands`, but none whose name is taken.

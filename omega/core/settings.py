@@ -48,6 +48,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`lite` keeps a TV within 64 MiB, unless it is given another embedder than `static`."""
     time_zone: str = ""
     """IANA name like Europe/Berlin; the machine's by default."""
+    shard_url: str = ""
+    """Where the TV syncs, like https://shard.example:8443; empty for a TV that keeps to itself."""
+    ca: Path | None = None
+    """A PEM file of the only authorities that are trusted for that; the system's by default."""
 
     @property
     def zone(self) -> tzinfo | None:
@@ -125,11 +129,11 @@ def _checked(name: str, value: object, origin: str) -> object:
         return int(text)
     if name == "memory" and value not in get_args(Memory):
         raise SettingsError(f"memory is {shown(value)} ({origin}), allowed: {' or '.join(get_args(Memory))}")
-    if not isinstance(value, (str, Path)) or (name != "time_zone" and not str(value)):
+    if not isinstance(value, (str, Path)) or (name not in ("time_zone", "shard_url") and not str(value)):
         raise SettingsError(f"{name} is {shown(value)} ({origin}), allowed: text")
     if name == "time_zone" and not _is_zone(str(value)):
         raise SettingsError(f"time_zone is {shown(value)} ({origin}), allowed: an IANA name like Europe/Berlin")
-    if name not in ("home", "store", "model"):
+    if name not in ("home", "store", "model", "ca"):
         return str(value)
     try:
         return Path(value).expanduser()
@@ -147,6 +151,6 @@ def _is_zone(name: str) -> bool:
 
 def _beside(file: Path, contents: Mapping[str, object]) -> dict[str, object]:
     """Return a file's settings with relative paths taken from its own folder, not from where the command runs."""
-    paths = {name: contents[name] for name in ("home", "store", "model", "catalog") if name in contents}
+    paths = {name: contents[name] for name in ("home", "store", "model", "catalog", "ca") if name in contents}
     relative = {n: v for n, v in paths.items() if isinstance(v, str) and not v.startswith("~") and v != EXAMPLE_CATALOG}
     return {**contents, **{name: str(file.parent / value) for name, value in relative.items()}}

@@ -228,6 +228,14 @@ def title_key(content_id: str) -> int:
     return _hashed(content_id, b"omega-title")
 
 
+def shared_milli(watched_milli: int) -> int:
+    """Return a share in thousandths as it is contributed: the nearest of 0, 4, ... 1000, which travels as one byte.
+
+    It is rounded once, where it enters the ledger, so that what a TV holds and what a shard adds up are the same.
+    """
+    return 4 * round(watched_milli / 4)
+
+
 def _hashed(text: str, person: bytes, salt: bytes = b"") -> int:
     digest = hashlib.blake2b(text.encode(), digest_size=8, person=person, salt=salt).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -23,21 +23,29 @@ from omega.device.explain import explained
 from omega.device.household import Household
 from omega.device.memory import words as memory_words
 from omega.device.memory.skill_library import Progress
+from omega.device.moving import following
 from omega.device.observe import day_of, title_of, trusted, watch_of
 from omega.device.privacy import Privacy, privacy
 from omega.device.ranking import Weights
 from omega.device.results import Explanation, Memories, Mode, Observed, Status
+from omega.device.sync import trends
+from omega.device.sync.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from pathlib import Path
+    from random import Random
 
     from omega.core.catalog import Catalog
     from omega.core.ports import DeviceStore, Embedder, Floats
     from omega.core.records import WatchRecord
     from omega.core.types import Title, ViewingEvent
+    from omega.core.wire import Push
     from omega.device.explain import Asked
     from omega.device.moving import Mover
+    from omega.device.sync.report import Report
+    from omega.device.sync.runtime import Syncer
     from omega.device.titles import TitleArrays
 
 LIST_LENGTH = 20
@@ -79,12 +87,14 @@ class Brain:
         self._store = store
         self._embedder = embedder
         self._catalog = catalog
-        self._titles = titles
+        self._published = titles
         self._now = now
         self.weights = weights or Weights()
         """How much each part counts; holds from the next question on."""
         self._mover = mover
         self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
+        self.syncer: Syncer | None = None
+        """What syncs it with a shard, where its process does that."""
         self._read()
 
     def observe(self, event: ViewingEvent) -> Observed:
@@ -250,6 +260,42 @@ class Brain:
             pattern_count=self._store.pattern_count(),
         )
 
+    def session(self, shard: str, size_of: Callable[[Push], int], random: Random, *, settles: bool = False) -> Session:
+        """Return this TV's side of a sync with a shard; see `Session`."""
+        return Session(
+            self._store,
+            self._catalog,
+            shard,
+            space=self.space,
+            size_of=size_of,
+            now_s=lambda: self._now().timestamp(),
+            random=random,
+            settles=settles,
+        )
+
+    def debts(self, shard: str) -> list[str]:
+        """Return the other shards that have to be told something still, or could forget it with a backup put back."""
+        return [held.shard for held in self._store.ledger.shards() if held.owes and held.shard != shard]
+
+    def listen(self) -> None:
+        """Take over what the others enjoy, as a session has just stored it."""
+        self._titles = trends.heard(self._published, trends.read(self._store))
+        self._household.titles = self._titles
+        self._asking = Asking(self._store, self._household, self._embed)
+
+    def sync(self, *, begin: bool = True) -> Report:
+        """Begin a sync now, unless `begin` is False, and return the report of the one that ended last.
+
+        The next one's has a greater number. Raises InputError where nothing syncs this brain.
+        """
+        if self.syncer is None:
+            raise InputError(
+                "nothing syncs this brain, allowed: a daemon with shard_url set: start one, or enrol first"
+            )
+        if begin:
+            self.syncer.ask()
+        return self.syncer.report
+
     def tend(self, budget_ms: float = TEND_MS) -> Progress:
         """Do idle work for about so long, and say how far the consolidation of episodes into skills has got.
 
@@ -284,6 +330,32 @@ class Brain:
     def compact(self) -> None:
         """Rebuild the file, so that it takes what its content needs. Raises StoreError while another process reads."""
         self._store.compact()
+
+    def adopting(self, catalog: Catalog, cache: Path | None) -> Iterator[tuple[int, int]]:
+        """Embed what a later epoch of the catalog added, then go on with it; gives (texts done, in all) step by step.
+
+        `cache` is the folder of catalog vectors, where the epoch before is found. The brain may be used between steps.
+        Raises InputError for another lineage or an earlier epoch.
+        """
+        self._check_later(catalog)
+        titles = yield from following(lambda: self._embedder, catalog, cache)
+        self.adopt_catalog(catalog, titles)
+
+    def adopt_catalog(self, catalog: Catalog, titles: TitleArrays) -> None:
+        """Go on with a later epoch of the catalog; all that was learned stays.
+
+        `titles` are its arrays in the embedder's space. Raises InputError for another lineage or an earlier epoch.
+        """
+        self._check_later(catalog)
+        before = self._catalog, self._titles
+        self._catalog, self._titles = catalog, titles
+        try:
+            self._read()
+        except BaseException:
+            self._catalog, self._titles = before
+            raise
+        if self._mover:
+            self._mover.adopt_catalog(catalog)
 
     def counts(self) -> tuple[int, int]:
         """Return how many events and patterns the store holds."""
@@ -320,8 +392,16 @@ class Brain:
         self._store.close()
         self._embedder.close()
 
+    def _check_later(self, catalog: Catalog) -> None:
+        if catalog.lineage != self._catalog.lineage or catalog.epoch < self._catalog.epoch:
+            raise InputError(
+                f"catalog is epoch {catalog.epoch} of {catalog.lineage}, allowed: epoch {self._catalog.epoch} or later "
+                f"of {self._catalog.lineage}: open another brain for another catalog"
+            )
+
     def _read(self) -> None:
         """Read everything that is held in memory from the store."""
+        self._titles = trends.heard(self._published, trends.read(self._store))
         self._household = Household(self._store, self._embedder, self._catalog, self._titles, self._now().tzinfo)
         self._asking = Asking(self._store, self._household, self._embed)
         self._mode = Mode((self._store.note(_MODE) or Mode.LEARNING.encode()).decode())
@@ -362,9 +442,11 @@ class Brain:
             return
         local, now = self._household.local.values(), self._now()
         if found := self._mover.tend(self._embedder, local, now.timestamp(), budget_ms):
-            household = Household(self._store, found.embedder, self._catalog, found.titles, now.tzinfo, found.local)
+            titles = trends.heard(found.titles, trends.read(self._store))
+            household = Household(self._store, found.embedder, self._catalog, titles, now.tzinfo, found.local)
             self._embedder.close()
-            self._embedder, self._titles, self._household = found.embedder, found.titles, household
+            self._embedder, self._household = found.embedder, household
+            self._published, self._titles = found.titles, titles
             self._asking = Asking(self._store, household, self._embed)
 
     def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, int | None]:

@@ -130,7 +130,9 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
         case "continue":
             text = words.resume_words(title, asked.member.last[title.id])
         case "popularity":
-            text = f"{titles.popularity[row]:.1%} of viewers watch it"
+            text = words.popularity_words(
+                float(titles.popularity[row]), int(titles.households[row]), alike=bool(titles.alike[row])
+            )
         case _:
             text = "much like a title further up"
     return text

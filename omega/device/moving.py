@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from omega.core.ports import Embedder, Floats
     from omega.core.types import Title
     from omega.device.fallback import Fallback, Which
-    from omega.device.titles import TitleArrays
+    from omega.device.titles import Loading, TitleArrays
 
     Move: TypeAlias = Generator[tuple[int, int], None, "Arrived"]
 
@@ -69,6 +69,22 @@ def moving(
         embedder.close()
         raise
     return Arrived(embedder, arrays, vectors)
+
+
+def following(
+    embedder: Callable[[], Embedder], catalog: Catalog, cache: Path | None, texts: int = TEXTS_A_STEP
+) -> Loading:
+    """Embed a catalog in the space that is worked in, as `titles.loading` does; anew when that changes meanwhile."""
+    while True:
+        mine = embedder()
+        steps = loading(catalog, mine, cache, texts)
+        while embedder() is mine:
+            try:
+                yield next(steps)
+            except StopIteration as end:
+                arrays: TitleArrays = end.value
+                return arrays
+        steps.close()
 
 
 class Mover:
@@ -122,6 +138,11 @@ class Mover:
             self._goal = goal = self.fallback.state.which
             self._move = moving(lambda: self._load(goal), self._catalog, local, self._cache)
         return self._go_on(now_s, until)
+
+    def adopt_catalog(self, catalog: Catalog) -> None:
+        """Move with this catalog from now on; a move that is under way begins again."""
+        self.close()
+        self._catalog = catalog
 
     def close(self) -> None:
         """Give up a move that is under way."""

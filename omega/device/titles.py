@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +16,7 @@ from omega.core.text import context_text, genre_text
 from omega.core.types import SLOTS, ContentType, time_and_day
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 
 KINDS = tuple(ContentType)
 _CHUNK = 32
+_TEXT_BYTES = 8
+"""Of a text's hash in a cache file."""
+_HASH = "[0-9a-f]"
+_COMPARED_FILES = 4
+"""How many cache files are looked at for texts that needn't be embedded again, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,11 @@ class TitleArrays:
     kind_shares: Floats
     """(3,) float32; sums to 1."""
     popularity: Floats
-    """(n,) float32, 0..1; all zero where the operator ships none."""
+    """(n,) float32, 0..1: what the operator ships, or what the others enjoy; all zero where neither is known."""
+    households: NDArray[np.int64]
+    """(n,): how many others at least watch it lately, as the shard says; 0 where it says nothing."""
+    alike: NDArray[np.bool_]
+    """(n,): whether those are households of a like taste."""
 
     def genre_weights(self, title: Title) -> Floats:
         """Return (g,) float32 of any title, one that no catalog has included; unknown genres count nowhere."""
@@ -88,6 +99,8 @@ def build(catalog: Catalog, rows: Floats) -> TitleArrays:
         ages=np.array([title.age for title in catalog], np.int64),
         kind_shares=(np.bincount(kinds, minlength=len(KINDS)) / len(kinds)).astype(np.float32),
         popularity=np.array([title.popularity for title in catalog], np.float32),
+        households=np.zeros(n, np.int64),
+        alike=np.zeros(n, np.bool_),
     )
 
 
@@ -122,7 +135,8 @@ def loading(catalog: Catalog, embedder: Embedder, cache: Path | None, chunk: int
     """Do what `load_or_embed` does in steps of `chunk` texts, and give (done, in all) after each of them.
 
     The cache file is named after the titles' texts and the space, and holds the vectors of titles, contexts and genres,
-    the titles' mean and the centered titles: mapped, it takes memory only where it is read.
+    the titles' mean and the centered titles: mapped, it takes memory only where it is read. What another file of the
+    space holds, such as that of the epoch before, is taken from there; it is deleted when this one holds it all.
     """
     texts = [title.text for title in catalog]
     texts += [context_text(*time_and_day(slot)) for slot in range(SLOTS)]
@@ -133,26 +147,39 @@ def loading(catalog: Catalog, embedder: Embedder, cache: Path | None, chunk: int
     rows = _load(file, shape) if file else None
     if rows is None:
         embedded = np.empty((len(texts), embedder.dimensions), np.float32)
-        yield from _embedding(embedder, texts, embedded, chunk)
+        keys = [_text_key(text) for text in texts]
+        older = _nearest(file, space, keys, embedder.dimensions) if file else None
+        known = older.rows if older else {}
+        for row, key in enumerate(keys):
+            if older and key in known:
+                embedded[row] = older.vectors[known[key]]
+        missing = [row for row, key in enumerate(keys) if key not in known]
+        yield from _embedding(embedder, texts, embedded, chunk, missing)
         rows = _with_centered(embedded, len(catalog))
         if file:
-            rows = _save(file, rows)
+            rows = _save(file, rows, keys)
+            if older and known.keys() <= set(keys) and file.exists():
+                with suppress(OSError):
+                    older.file.unlink()
     return build(catalog, rows)
 
 
 def embed(embedder: Embedder, texts: Sequence[str], progress: Callable[[int, int], None]) -> Floats:
     """Return (n, 384) vectors of many texts, telling `progress` how many are done and in all."""
     rows = np.empty((len(texts), embedder.dimensions), np.float32)
-    for done, total in _embedding(embedder, texts, rows, _CHUNK):
+    for done, total in _embedding(embedder, texts, rows, _CHUNK, range(len(texts))):
         progress(done, total)
     return rows
 
 
-def _embedding(embedder: Embedder, texts: Sequence[str], rows: Floats, chunk: int) -> Iterator[tuple[int, int]]:
-    """Fill `rows` (n, 384) with the vectors of the texts."""
-    for start in range(0, len(texts), chunk):
-        rows[start : start + chunk] = embedder.embed(texts[start : start + chunk])
-        yield min(start + chunk, len(texts)), len(texts)
+def _embedding(
+    embedder: Embedder, texts: Sequence[str], rows: Floats, chunk: int, missing: Sequence[int]
+) -> Iterator[tuple[int, int]]:
+    """Fill the `missing` ones of `rows` (n, 384) with the vectors of their texts."""
+    for start in range(0, len(missing), chunk):
+        part = missing[start : start + chunk]
+        rows[part] = embedder.embed([texts[row] for row in part])
+        yield start + len(part), len(missing)
 
 
 def _with_centered(embedded: Floats, titles: int) -> Floats:
@@ -176,11 +203,62 @@ def _load(file: Path, shape: tuple[int, int]) -> Floats | None:
     return rows if rows.shape == shape and rows.dtype == np.float32 else None
 
 
-def _save(file: Path, rows: Floats) -> Floats:
+def _save(file: Path, rows: Floats, keys: Sequence[bytes]) -> Floats:
+    """Write the rows and behind them the hashes of the texts that they begin with; return them mapped."""
     try:
-        with atomic_path(file) as temporary:
-            np.save(temporary, rows, allow_pickle=False)
+        with atomic_path(file) as temporary, temporary.open("wb") as written:
+            np.save(written, rows, allow_pickle=False)
+            written.write(b"".join(keys))
     except (InputError, OSError):
         return rows
     loaded = _load(file, (rows.shape[0], rows.shape[1]))
     return rows if loaded is None else loaded
+
+
+@dataclass(frozen=True, slots=True)
+class _CacheFile:
+    """A cache file of some catalog."""
+
+    file: Path
+    vectors: Floats
+    """(rows, 384), mapped."""
+    rows: Mapping[bytes, int]
+    """The row of each text, by its hash."""
+
+
+def _nearest(file: Path, space: str, keys: Sequence[bytes], dimensions: int) -> _CacheFile | None:
+    """Return the cache file of the same space that holds most of the texts, None when there is none that holds any."""
+    others = [other for other in file.parent.glob(f"{_HASH * 16}.{space}.npy") if other != file]
+    others.sort(key=_modified_ns, reverse=True)
+    found = [cached for other in others[:_COMPARED_FILES] if (cached := _cached(other, dimensions))]
+    wanted = set(keys)
+    best = max(found, key=lambda cached: len(wanted & cached.rows.keys()), default=None)
+    return best if best and wanted & best.rows.keys() else None
+
+
+def _cached(file: Path, dimensions: int) -> _CacheFile | None:
+    """Map a cache file with its texts' hashes, or return None when it is damaged or has none."""
+    try:
+        mapped = np.load(file, mmap_mode="r", allow_pickle=False)
+        with file.open("rb") as raw:
+            raw.seek(mapped.offset + mapped.nbytes)
+            tail = raw.read()
+    except (OSError, ValueError, EOFError, AttributeError):
+        return None
+    texts, rest = divmod(len(tail), _TEXT_BYTES)
+    titles = mapped.shape[0] - 1 - texts
+    if rest or mapped.dtype != np.float32 or mapped.shape[1:] != (dimensions,) or not 0 < titles < texts:
+        return None
+    keys = (tail[start : start + _TEXT_BYTES] for start in range(0, len(tail), _TEXT_BYTES))
+    return _CacheFile(file, np.asarray(mapped), {key: row for row, key in enumerate(keys)})
+
+
+def _modified_ns(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:  # another process deleted it meanwhile
+        return 0
+
+
+def _text_key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=_TEXT_BYTES, person=b"omega-text").digest()

@@ -81,6 +81,15 @@ def record_words(name: str, *, well: bool) -> str:
     return f"{name} {'went well' if well else 'did not go well'} before"
 
 
+def popularity_words(share: float, households: int, *, alike: bool) -> str:
+    """Say who else watches a title: how many households at least, as a shard says, else the operator's share, 0..1."""
+    if not households:
+        return f"{share:.1%} of viewers watch it"
+    return (
+        f"{households:,} households like yours enjoyed it" if alike else f"{households:,} households watched it lately"
+    )
+
+
 def resume_words(title: Title, watch: Watched) -> str:
     """Say where the title was left, or with which episode it goes on."""
     season, episode = next_episode(watch)

@@ -12,7 +12,7 @@ import numpy as np
 from omega.core.errors import DamagedStoreError, InputError, StoreError
 from omega.core.ports import DeviceStore, VectorRow
 from omega.core.records import Outcome, PatternRecord, Profile, Recorded, SkillRow, Watched, WatchRecord
-from omega.core.types import CONTEXT_SHARE, DIMENSIONS, ContentType, Title, pattern_id
+from omega.core.types import CONTEXT_SHARE, DIMENSIONS, ContentType, Title, pattern_id, shared_milli
 from omega_storage.connection import (
     apsw,
     connect,
@@ -385,7 +385,7 @@ class SqliteDeviceStore(DeviceStore):
                 self._connection.execute(_SQL["drop_skills"])  # they hold what was told first
             change = event.watched_milli - watched_milli, pattern_id(event.content_id, slot, event.profile)
             self._connection.execute(_SQL["correct_pattern"], change)
-            self._connection.execute(_SQL["correct_contribution"], (event.watched_milli, event_id))
+            self._connection.execute(_SQL["correct_contribution"], (shared_milli(event.watched_milli), event_id))
             self._connection.execute("DELETE FROM watched WHERE title_id = ?", (title_id,))
             self._connection.execute(_SQL["derive_watched"].replace("{which}", "?"), (title_id,))
         self._begin_pattern(event, slot, title_id)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from omega.core.ports import Ledger
-from omega.core.records import Contribution, LedgerCounts
-from omega.core.types import title_key
+from omega.core.records import Contribution, LedgerCounts, Shared
+from omega.core.types import shared_milli, title_key
 from omega_storage.connection import store_errors, transaction
 from omega_storage.sql import queries
 
@@ -37,7 +37,7 @@ class SqliteLedger(Ledger):
 
     def queue(self, event_id: int, event: WatchRecord, day: int) -> None:
         """Within the caller's transaction, let an event that `takes` allows wait to be shared."""
-        row = event_id, title_key(event.content_id), event.slot, day, event.watched_milli, b""
+        row = event_id, title_key(event.content_id), event.slot, day, shared_milli(event.watched_milli), b""
         self._connection.execute(_SQL["queue"], row)
 
     def counts(self) -> LedgerCounts:
@@ -46,13 +46,22 @@ class SqliteLedger(Ledger):
             counts: Any = self._connection.execute(_SQL["ledger_counts"]).get
         return LedgerCounts(*counts)
 
-    def assign(self, shard: str, incarnation: int, version: int, most: int) -> list[Contribution]:
+    def waiting(self, shard: str, incarnation: int, most: int, *, fresh: bool = True) -> list[Contribution]:
+        """Return the first `most` rows that `assign` would bind, in its order."""
+        asked = shard, incarnation, most, fresh
+        with store_errors(self._location):
+            rows: list[Any] = self._connection.execute(_SQL["waiting"], asked).fetchall()
+        return [_contribution(*row) for row in rows]
+
+    def assign(
+        self, shard: str, incarnation: int, version: int, most: int, *, fresh: bool = True
+    ) -> list[Contribution]:
         """Bind up to `most` rows to a version, retractions first, and return them once that is on the disk."""
         named = shard, incarnation, version
         with store_errors(self._location), transaction(self._connection):
             if not (rows := self._bound(*named)):
                 self._connection.execute(_SQL["bind_retractions"], (*named, most))
-                left = most - len(self._bound(*named))
+                left = most - len(self._bound(*named)) if fresh else 0
                 self._connection.execute(_SQL["bind_queued"], (*named, left))
                 rows = self._bound(*named)
                 self._check()
@@ -71,8 +80,19 @@ class SqliteLedger(Ledger):
             return {later: self._bound(shard, incarnation, later) for (later,) in versions}
 
     def drop_before(self, shard: str, incarnation: int, version: int) -> None:
-        """Let go of acknowledged rows up to a version that no backup of the shard is older than."""
-        self._mark(("drop_before",), shard, incarnation, version)
+        """Never again tell what was acknowledged up to a version, and let go of what was taken back."""
+        self._mark(("settle", "drop_before"), shard, incarnation, version)
+
+    def shards(self) -> list[Shared]:
+        """Return what is held of each shard that rows are bound to, by name."""
+        with store_errors(self._location):
+            rows: list[Any] = self._connection.execute(_SQL["shards"]).fetchall()
+        return [Shared(shard, incarnation, version, bool(owes)) for shard, incarnation, version, owes in rows]
+
+    def carry(self, shard: str, incarnation: int, to: int, *, told: bool) -> None:
+        """Hand what is bound to an incarnation over to another; as `told`, with all that waits for a frame."""
+        names = ("carry_told", "carry_taken_back", "tell_queued") if told else ("carry",)
+        self._mark(names, shard, incarnation, to)
 
     def _mark(self, names: tuple[str, ...], *named: str | int) -> None:
         with store_errors(self._location), transaction(self._connection):

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Omega, Process
 
 JSON_RUNS = {
+    ("artifact", "keygen"): ("second.key",),
+    ("artifact", "list"): ("artifacts",),
+    ("artifact", "publish"): ("titles.csv", "artifacts", "--kind", "weights", "--key", "operator.key"),
+    ("artifact", "verify"): ("artifacts", "--trust", "operator.key.pub"),
     ("catalog", "build"): ("titles.csv", "--out", "catalog.jsonl"),
     ("catalog", "check"): (),
     ("catalog", "show"): (),
@@ -39,8 +43,10 @@ JSON_RUNS = {
     ("device", "why"): ("heat-1995",),
     ("plugins",): (),
     ("prove",): ("--only", "model-size"),
+    ("shard", "keygen"): (),
+    ("shard", "cert"): ("certificates",),
 }
-"""Arguments that each command needs to print JSON; demo, daemon and doctor have tests of their own."""
+"""Arguments that each command needs to print JSON; demo, daemon, sync and doctor have tests of their own."""
 NEED_FP32 = {("model", "bench"), ("model", "export"), ("model", "quantize")}
 """Commands that start from the fp32 weights, which no test fetches: their work is tested with the model tools."""
 ONLY_JSON = {("device", "export"), ("model", "embed")}
@@ -109,7 +115,7 @@ def test_every_command_is_called_by_a_test_here(path: tuple[str, ...]) -> None:
 def test_every_command_can_print_json() -> None:
     able = {path for path, command in COMMANDS.items() if any(option.name == "json" for option in command.params)}
     assert able == set(COMMANDS) - ONLY_JSON
-    assert able == set(JSON_RUNS) | NEED_FP32 | {("demo",), ("device", "daemon"), ("doctor",)}
+    assert able == set(JSON_RUNS) | NEED_FP32 | {("demo",), ("device", "daemon"), ("device", "sync"), ("doctor",)}
 
 
 @pytest.mark.parametrize("path", JSON_RUNS, ids=" ".join)
@@ -117,6 +123,9 @@ def test_json_is_all_that_stdout_gets(path: tuple[str, ...], omega: Omega) -> No
     header, row = "id,title,year,kind,genres,minutes,age", "a,A,2000,movie,drama,90,6"
     Path("titles.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
     Path("household.json").write_text(omega("device", "export").out, encoding="utf-8")
+    if path[0] == "artifact":
+        omega("artifact", "keygen", "operator.key")
+        omega("artifact", "publish", *JSON_RUNS["artifact", "publish"])
     done = omega(*path, *JSON_RUNS[path], "--json")
     assert done.json
     assert done.err == ""
@@ -142,7 +151,12 @@ def test_plugins_are_listed_with_their_origin(omega: Omega) -> None:
     listed = omega("plugins", "--json").json
     assert listed["broken"] == []
     found = {(p["kind"], p["name"]): p for p in listed["plugins"]}
-    for built_in in (("embedder", "onnx"), ("embedder", "static"), ("vector store", "sqlite-vec")):
+    for built_in in (
+        ("embedder", "onnx"),
+        ("embedder", "static"),
+        ("vector store", "sqlite-vec"),
+        ("transport", "http"),
+    ):
         assert found[built_in]["origin"] == "built in"
         assert len(found[built_in]["summary"]) > 10
     assert "sqlite-vec" in omega("plugins").out

@@ -194,3 +194,9 @@ def test_nothing_is_written_outside_the_home(process: Process, home: Path, tmp_p
 @pytest.mark.parametrize("k", ["1", "800"])
 def test_k_reaches_from_one_to_the_whole_catalog(omega: Omega, k: str) -> None:
     assert len(omega("device", "recommend", "--k", k, "--json").json) == int(k)
+
+
+def test_a_tv_that_keeps_to_itself_is_told_what_a_sync_needs(omega: Omega, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "shard_url is not set" in omega("device", "sync", code=2).complaint
+    monkeypatch.setenv("OMEGA_SHARD_URL", "carrier-pigeon://roof")
+    assert "no transport serves carrier-pigeon://roof" in omega("device", "sync", "--json", code=4).complaint

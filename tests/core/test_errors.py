@@ -5,13 +5,33 @@ from __future__ import annotations
 import pytest
 
 from omega.core import errors
-from omega.core.errors import DaemonError, InputError, MissingExtraError, OmegaError, PluginError, StoreError, shown
+from omega.core.errors import (
+    DaemonError,
+    DeniedError,
+    InputError,
+    MissingExtraError,
+    OmegaError,
+    PluginError,
+    StoreError,
+    TransportError,
+    WireError,
+    shown,
+)
 
 
 def test_every_error_has_the_exit_code_that_the_tree_at_the_top_draws() -> None:
-    codes = {OmegaError: 1, InputError: 2, StoreError: 3, PluginError: 4, DaemonError: 5}
+    codes = {
+        OmegaError: 1,
+        InputError: 2,
+        StoreError: 3,
+        PluginError: 4,
+        DaemonError: 5,
+        WireError: 6,
+        TransportError: 7,
+        DeniedError: 8,
+    }
     found = [cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, OmegaError)]
-    assert len(found) == 10
+    assert len(found) == 14
     for cls in found:
         branch = next(base for base in cls.__mro__ if base in codes)
         assert cls.exit_code == codes[branch]

@@ -38,6 +38,13 @@ def test_a_write_makes_the_folder_and_replaces_the_file(tmp_path: Path) -> None:
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_a_secret_is_its_owners_alone_from_the_first_byte(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "secret", b"s", mode=0o600)
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+    with atomic_path(tmp_path / "other", mode=0o600) as temporary:
+        assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
+
+
 def test_the_old_file_stays_when_the_block_fails(tmp_path: Path) -> None:
     file = tmp_path / "f.txt"
     file.write_bytes(b"old")

@@ -14,11 +14,12 @@ from omega.core.errors import PluginError
 from omega.core.hooks import hookimpl
 from omega.core.registry import BrokenPlugin, PluginInfo, Registry
 from omega.core.testing.fakes import FakeEmbedder, MemoryVectorStore
+from omega_plugins.transports.loopback import LoopbackTransport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from omega.core.ports import Embedder, VectorStore
+    from omega.core.ports import Embedder, Transport, VectorStore
 
 
 class BuiltIn:
@@ -31,6 +32,10 @@ class BuiltIn:
     @hookimpl
     def omega_vector_stores(self) -> list[type[VectorStore]]:
         return [MemoryVectorStore]
+
+    @hookimpl
+    def omega_transports(self) -> list[type[Transport]]:
+        return [LoopbackTransport]
 
 
 STRANGER = """
@@ -112,6 +117,8 @@ def test_built_ins_are_found_by_name() -> None:
     registry = Registry([BuiltIn()])
     assert registry.embedder("fake") is FakeEmbedder
     assert registry.vector_store("memory") is MemoryVectorStore
+    assert registry.transport("loopback") is LoopbackTransport
+    assert registry.transport_for("loopback") is LoopbackTransport
 
 
 def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
@@ -120,6 +127,10 @@ def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
         registry.embedder("fale")
     with pytest.raises(PluginError, match=r"vector store is 'fake', allowed: memory$"):
         registry.vector_store("fake")
+    with pytest.raises(PluginError, match=r"transport is 'http', allowed: loopback$"):
+        registry.transport("http")
+    with pytest.raises(PluginError, match=r"URL begins with 'https', allowed: loopback$"):
+        registry.transport_for("https")
 
 
 def test_entry_points_are_looked_at_only_when_a_name_is_missing(install: Install, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ def test_a_later_layer_wins_and_is_named(tmp_path: Path) -> None:
         "threads": "flag --threads",
         "memory": "default",
         "time_zone": str(file),
+        "shard_url": "default",
+        "ca": "default",
     }
 
 

@@ -14,7 +14,7 @@ from omega.core.records import LedgerCounts, Selection
 from omega.core.testing.contracts import DIMENSIONS
 from omega.core.testing.device_contract import CONTEXTS, DAY, SHARD, SPACE, a_watch, tell
 from omega.core.testing.device_fake import MemoryDeviceStore
-from omega.core.types import title_key
+from omega.core.types import shared_milli, title_key
 from omega_storage.connection import connect
 from omega_storage.device_sqlite import SqliteDeviceStore
 
@@ -93,7 +93,7 @@ class Household:
     def owed(self) -> Counter[tuple[int, int, int]]:
         """Return what the shard ought to hold: the samples of the events that are left."""
         return Counter(
-            (title_key(event.content_id), event.slot, event.watched_milli)
+            (title_key(event.content_id), event.slot, shared_milli(event.watched_milli))
             for event in self.store.events()
             if event.shared
         )
@@ -126,8 +126,8 @@ def test_a_shard_holds_what_the_household_has_not_forgotten(tmp_path: Path, kind
     home.backups = [deepcopy(home.shard)]
     store.ledger.drop_before(*SHARD, home.known)
     assert store.ledger.since(*SHARD, 0) == {}
-    assert store.ledger.counts() == LedgerCounts(0, 0, 0, 0)
-    home.live(100, forgets=False)
+    assert store.ledger.counts() == LedgerCounts(0, 0, sum(home.owed().values()), 0)
+    home.live(100, forgets=True)
     home.settle()
     assert +home.shard.samples == home.owed()
     store.close()

@@ -21,11 +21,12 @@ from omega.core.records import (
     PatternRecord,
     Profile,
     Recorded,
+    Shared,
     SkillRow,
     Watched,
     WatchRecord,
 )
-from omega.core.types import CONTEXT_SHARE, DIMENSIONS, SLOTS, ContentType, pattern_id, title_key
+from omega.core.types import CONTEXT_SHARE, DIMENSIONS, SLOTS, ContentType, pattern_id, shared_milli, title_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +51,7 @@ class _Line(msgspec.Struct):
     event_id: int | None
     bound: tuple[str, int, int] | None = None
     acknowledged: bool = False
+    settled: bool = False
     retract: bool = False
     retracted_in: int | None = None
     taken_back: bool = False
@@ -325,14 +327,14 @@ class MemoryLedger(Ledger):
         if any((line.row.title_key, line.row.slot, line.row.day) == key for line in self.lines):
             return False
         row_id = max((line.row.id for line in self.lines), default=0) + 1
-        self.lines.append(_Line(Contribution(row_id, *key, event.watched_milli, b""), event_id))
+        self.lines.append(_Line(Contribution(row_id, *key, shared_milli(event.watched_milli), b""), event_id))
         return True
 
     def correct(self, event_id: int, watched_milli: int) -> None:
         """Change what waits; what has left stays as it is."""
         for line in self.lines:
             if line.event_id == event_id and line.bound is None:
-                line.row = msgspec.structs.replace(line.row, success_milli=watched_milli)
+                line.row = msgspec.structs.replace(line.row, success_milli=shared_milli(watched_milli))
 
     def forget(self, event_ids: set[int], known: set[int], keys: set[int]) -> None:
         """Drop what waits, and have what has left taken back: of these events, and of these titles' unknown ones."""
@@ -355,15 +357,21 @@ class MemoryLedger(Ledger):
             retractions=sum(line.retract and not line.taken_back for line in self.lines),
         )
 
-    def assign(self, shard: str, incarnation: int, version: int, most: int) -> list[Contribution]:
+    def waiting(self, shard: str, incarnation: int, most: int, *, fresh: bool = True) -> list[Contribution]:
+        """Return the first `most` rows that `assign` would bind, in its order."""
+        lines = self._waiting(shard, incarnation, fresh=fresh)[:most]
+        return [msgspec.structs.replace(line.row, retracts=line.bound is not None) for line in lines]
+
+    def assign(
+        self, shard: str, incarnation: int, version: int, most: int, *, fresh: bool = True
+    ) -> list[Contribution]:
         """Bind up to `most` rows to a version, retractions first, and return them."""
         if not (rows := self._rows(shard, incarnation, version)):
-            here = [line for line in self.lines if line.bound and line.bound[:2] == (shard, incarnation)]
-            for line in [line for line in here if line.retract and line.retracted_in is None][:most]:
-                line.retracted_in = version
-            left = most - len(self._rows(shard, incarnation, version))
-            for line in [line for line in self.lines if line.bound is None][:left]:
-                line.bound = shard, incarnation, version
+            for line in self._waiting(shard, incarnation, fresh=fresh)[:most]:
+                if line.bound:
+                    line.retracted_in = version
+                else:
+                    line.bound = shard, incarnation, version
             rows = self._rows(shard, incarnation, version)
         return rows
 
@@ -377,22 +385,48 @@ class MemoryLedger(Ledger):
     def since(self, shard: str, incarnation: int, version: int) -> dict[int, list[Contribution]]:
         """Return the rows of all versions after this one, by version."""
         here = [line for line in self.lines if line.bound and line.bound[:2] == (shard, incarnation)]
-        versions = {line.bound[2] for line in here if line.bound} | {line.retracted_in or 0 for line in here}
+        versions = {line.bound[2] for line in here if line.bound and not line.settled}
+        versions |= {line.retracted_in or 0 for line in here}
         return {later: self._rows(shard, incarnation, later) for later in sorted(versions) if later > version}
 
     def drop_before(self, shard: str, incarnation: int, version: int) -> None:
-        """Let go of acknowledged rows up to a version."""
-        self.lines = [
-            line
-            for line in self.lines
-            if not line.bound
-            or line.bound[:2] != (shard, incarnation)
-            or not (
-                (line.taken_back and (line.retracted_in or 0) <= version)
-                if line.retract
-                else (line.acknowledged and line.bound[2] <= version)
-            )
-        ]
+        """Never again tell what was acknowledged up to a version, and let go of what was taken back."""
+        kept: list[_Line] = []
+        for line in self.lines:
+            if line.bound and line.bound[:2] == (shard, incarnation):
+                if line.taken_back and (line.retracted_in or 0) <= version:
+                    continue
+                line.settled |= line.acknowledged and line.bound[2] <= version
+            kept.append(line)
+        self.lines = kept
+
+    def shards(self) -> list[Shared]:
+        """Return what is held of each shard that rows are bound to, by name."""
+        found: list[Shared] = []
+        for shard in sorted({line.bound[0] for line in self.lines if line.bound}):
+            lines = [(line, line.bound) for line in self.lines if line.bound and line.bound[0] == shard]
+            newest = max(bound[1] for _, bound in lines)
+            version = max(max(bound[2], line.retracted_in or 0) for line, bound in lines if bound[1] == newest)
+            owes = any(not line.settled or line.retract for line, _ in lines)
+            found.append(Shared(shard, newest, version, owes))
+        return found
+
+    def carry(self, shard: str, incarnation: int, to: int, *, told: bool) -> None:
+        """Hand what is bound to an incarnation over to another; as `told`, with all that waits for a frame."""
+        for line in self.lines:
+            if line.bound and line.bound[:2] == (shard, incarnation):
+                line.bound = shard, to, 0 if told else line.bound[2]
+                line.acknowledged, line.settled = line.acknowledged or told, line.settled or told
+                if told and line.retracted_in is not None:
+                    line.taken_back, line.retracted_in = True, 0
+            elif told and line.bound is None:
+                line.bound, line.acknowledged, line.settled = (shard, to, 0), True, True
+
+    def _waiting(self, shard: str, incarnation: int, *, fresh: bool) -> list[_Line]:
+        here = [line for line in self.lines if line.bound and line.bound[:2] == (shard, incarnation)]
+        back = [line for line in here if line.retract and line.retracted_in is None]
+        queued = sorted((line for line in self.lines if line.bound is None), key=lambda line: -line.row.day)
+        return back + (queued if fresh else [])
 
     def _rows(self, shard: str, incarnation: int, version: int) -> list[Contribution]:
         here = [line for line in self.lines if line.bound and line.bound[:2] == (shard, incarnation)]

@@ -20,6 +20,7 @@ from omega.device.daemon.protocol import PROTOCOL, Code, Fault, Handshake, Id
 from omega.device.memory.skill_library import Progress
 from omega.device.privacy import Privacy
 from omega.device.results import Explanation, Memories, Mode, Observed, Status
+from omega.device.sync.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ MAX_REPLY_BYTES = 256 * 2**20
 """A longer answer is refused; an export is the longest there is."""
 _ERRORS: dict[Code, type[OmegaError]] = {"input": InputError, "store": StoreError, "plugin": PluginError}
 _READ_BYTES = 65_536
+_SYNC_LOOK_S = 0.02
 _NOBODY = (ConnectionRefusedError, FileNotFoundError, NotADirectoryError)
 """What connecting raises where no daemon is, or was killed."""
 
@@ -132,6 +134,17 @@ class Client:
         """Do all idle work, or what fits the budget; `progress` is told of the end only. For the daemon's owner."""
         found = self._asked("consolidate", Progress, budget_ms=budget_ms)
         progress(found.episodes, found.episodes + found.remaining)
+        return found
+
+    def sync(self) -> Report:
+        """Let the daemon sync with its shard now, and return what came of it; for the daemon's owner."""
+        before = self._asked("sync", Report)
+        until_s = time.monotonic() + self._timeout_s
+        while (found := self._asked("sync", Report, begin=False)).number == before.number:
+            if time.monotonic() >= until_s:
+                found_s = f"the daemon at {self.address} has not synced within {self._timeout_s:g} s"
+                raise DaemonError(f"{found_s}: look into its log, or ask again")
+            time.sleep(_SYNC_LOOK_S)
         return found
 
     def forget(self, selection: Selection, profile: str | None = None) -> Forgotten:

@@ -155,6 +155,10 @@ class _Consolidate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     budget_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
+class _Sync(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    begin: bool = True
+
+
 class _Forget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selection: Selection
     profile: str | None = None
@@ -189,6 +193,7 @@ METHODS: Methods = {
     "mode": Method(_Mode, lambda brain, asked: brain.set_mode(asked.mode)),
     "set_profile": Method(_SetProfile, lambda brain, asked: brain.set_profile(asked.name, asked.age), owner_only=True),
     "consolidate": Method(_Consolidate, lambda brain, asked: brain.consolidate(asked.budget_ms), owner_only=True),
+    "sync": Method(_Sync, lambda brain, asked: brain.sync(begin=asked.begin), owner_only=True),
     "forget": Method(_Forget, lambda brain, asked: brain.forget(asked.selection, asked.profile), owner_only=True),
     "export": Method(_Nothing, lambda brain, asked: brain.export(), owner_only=True),
     "import": Method(

@@ -21,7 +21,8 @@ from omega.device.daemon.protocol import METHODS, Answer, answer, log_bug
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Sequence
+    from typing import Any
 
     from omega.device.brain import Brain
     from omega.device.daemon.protocol import Caller, Methods
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _BACKLOG = 128
 _LOOK_S = 0.01
+_REST_S = 60.0
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -58,13 +60,18 @@ class Server:
         tend: Callable[[float], object] | None = None,
         owner_uid: int | None = None,
         methods: Methods = METHODS,
+        chores: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> None:
-        """`tend` gets a budget in ms; `owner_uid`, by default this process's own, may do what is for the owner."""
+        """`tend` gets a budget in ms; `owner_uid`, by default this process's own, may do what is for the owner.
+
+        `chores` run beside the service, on its thread, until it stops; then they are cancelled.
+        """
         self._brain = brain
         self._limits = limits or Limits()
         self._tend = tend
         self._owner_uid = os.geteuid() if owner_uid is None else owner_uid
         self._methods = methods
+        self._chores = chores
         self._clients: set[Connection] = set()
         self._asked_s = time.monotonic()
         self._stopped = asyncio.Event()
@@ -79,7 +86,8 @@ class Server:
         """Listen on a bound socket until `stop` or a shutdown request; `ready` is called when clients can come."""
         loop = asyncio.get_running_loop()
         listener = await loop.create_unix_server(self._connection, sock=bound, backlog=_BACKLOG)
-        chores = [asyncio.create_task(chore) for chore in (self._idle_work(), self._report_alive())]
+        own = self._idle_work(), self._report_alive()
+        chores = [asyncio.create_task(chore) for chore in (*own, *map(_kept_up, self._chores))]
         systemd.notify(systemd.READY)
         ready()
         await self._stopped.wait()
@@ -146,6 +154,16 @@ class Server:
         return not self._clients
 
 
+async def _kept_up(chore: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a chore, and once more if a bug ends it: it must end neither the service nor itself."""
+    while True:
+        try:
+            return await chore()
+        except Exception as error:  # noqa: BLE001  (see above)
+            log_bug("a chore", error)
+            await asyncio.sleep(_REST_S)
+
+
 async def _until(done: Callable[[], bool], until_s: float) -> None:
     while not done() and time.monotonic() < until_s:  # noqa: ASYNC110  (it waits once, at the end)
         await asyncio.sleep(_LOOK_S)
@@ -158,6 +176,7 @@ def run(
     *,
     tend: Callable[[float], object] | None = None,
     ready: Callable[[], None] = lambda: None,
+    chores: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
 ) -> None:
     """Serve until SIGTERM, SIGINT or a shutdown request, then return; for a process's main thread.
 
@@ -165,7 +184,7 @@ def run(
     """
 
     async def served() -> None:
-        server = Server(brain, limits, tend=tend)
+        server = Server(brain, limits, tend=tend, chores=chores)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
         await server.serve(bound, ready)

@@ -18,6 +18,7 @@ from omega_cli.commands.device import (
     profiles,
     recommend,
     status,
+    sync,
     why,
 )
 
@@ -37,4 +38,5 @@ app.command("privacy", epilog=privacy.EPILOG)(privacy.privacy)
 app.command("forget", epilog=forget.EPILOG)(forget.forget)
 app.command("export", epilog=export.EPILOG)(export.export)
 app.command("import", epilog=import_.EPILOG)(import_.import_)
+app.command("sync", epilog=sync.EPILOG)(sync.sync)
 app.command("daemon", epilog=daemon.EPILOG)(daemon.daemon)

@@ -28,5 +28,5 @@ def export(
     if file is None:
         render.json(document)
         return
-    write_atomically(file, render.as_json(document), private=True)
+    write_atomically(file, render.as_json(document), mode=0o600)
     render.note(f"{file}: {len(document.events):,} events, {len(document.profiles)} profiles")

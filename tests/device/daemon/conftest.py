@@ -24,7 +24,7 @@ from omega.device.daemon.protocol import METHODS
 from omega.device.daemon.server import Limits, Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from omega.device.brain import Brain
     from omega.device.daemon.protocol import Methods
@@ -71,6 +71,7 @@ class Serve(Protocol):
         tend: Callable[[float], object] | None = None,
         owner_uid: int | None = None,
         methods: Methods = METHODS,
+        chores: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
     ) -> Path: ...
 
 
@@ -123,6 +124,7 @@ def serve(open_brain: OpenBrain, folder: Path) -> Iterator[Serve]:
             tend: Callable[[float], object] | None = None,
             owner_uid: int | None = None,
             methods: Methods = METHODS,
+            chores: Sequence[Callable[[], Coroutine[Any, Any, None]]] = (),
         ) -> Path:
             address = folder / "d.sock"
             served = brain or open_brain()
@@ -130,7 +132,7 @@ def serve(open_brain: OpenBrain, folder: Path) -> Iterator[Serve]:
             stops: list[Callable[[], None]] = []
 
             async def main() -> None:
-                server = Server(served, limits, tend=tend, owner_uid=owner_uid, methods=methods)
+                server = Server(served, limits, tend=tend, owner_uid=owner_uid, methods=methods, chores=chores)
                 loop = asyncio.get_running_loop()
                 stops.append(lambda: None if loop.is_closed() else _stop(loop, server))
                 with listening(address) as bound:

@@ -318,9 +318,15 @@ SELECT id, title_key, slot, day, success_milli, taste, retracted_in IS ?3 FROM c
 WHERE shard = ?1 AND incarnation = ?2 AND (version = ?3 OR retracted_in = ?3) ORDER BY id
 
 -- name: bound_after
--- The versions after one, for a shard that was restored from a backup.
-SELECT version FROM contribution WHERE shard = ?1 AND incarnation = ?2 AND version > ?3
+-- The versions after one, for a shard that was restored from a backup; none that is settled.
+SELECT version FROM contribution WHERE shard = ?1 AND incarnation = ?2 AND version > ?3 AND acknowledged < 2
 UNION SELECT retracted_in FROM contribution WHERE shard = ?1 AND incarnation = ?2 AND retracted_in > ?3 ORDER BY 1
+
+-- name: waiting
+-- What bind_retractions and then, with ?4, bind_queued would take, in their order.
+SELECT id, title_key, slot, day, success_milli, taste, version IS NOT NULL FROM contribution
+WHERE (retract AND retracted_in IS NULL AND shard = ?1 AND incarnation = ?2) OR (?4 AND version IS NULL)
+ORDER BY version IS NULL, iif(version IS NULL, -day, 0), id LIMIT ?3
 
 -- name: bind_retractions
 -- What was counted and is to be taken back, before anything new.
@@ -329,19 +335,48 @@ UPDATE contribution SET retracted_in = ?3 WHERE id IN (
     WHERE retract AND retracted_in IS NULL AND shard = ?1 AND incarnation = ?2 ORDER BY id LIMIT ?4)
 
 -- name: bind_queued
--- The oldest first.
+-- The newest day first: a shard's trends halve within days, so that an old sample tells them little.
 UPDATE contribution SET shard = ?1, incarnation = ?2, version = ?3 WHERE id IN (
-    SELECT id FROM contribution WHERE version IS NULL ORDER BY id LIMIT ?4)
+    SELECT id FROM contribution WHERE version IS NULL ORDER BY day DESC, id LIMIT ?4)
 
 -- name: acknowledge
 -- Everything up to a version is counted.
-UPDATE contribution SET acknowledged = 1 WHERE shard = ?1 AND incarnation = ?2 AND version <= ?3
+UPDATE contribution SET acknowledged = 1 WHERE shard = ?1 AND incarnation = ?2 AND version <= ?3 AND NOT acknowledged
 
 -- name: acknowledge_retractions
 -- Everything up to a version is taken back.
 UPDATE contribution SET retract = 2 WHERE shard = ?1 AND incarnation = ?2 AND retracted_in <= ?3
 
+-- name: settle
+-- 2 is settled: no backup of the shard is older, so that it will not have to be told again. The row stays, since its
+-- event may be forgotten, and says that this day's sample of the title and context was given.
+UPDATE contribution SET acknowledged = 2 WHERE shard = ?1 AND incarnation = ?2 AND version <= ?3 AND acknowledged
+
 -- name: drop_before
--- No backup of the shard is older, so that nothing will have to be told again.
-DELETE FROM contribution WHERE shard = ?1 AND incarnation = ?2
-    AND ((version <= ?3 AND acknowledged AND NOT retract) OR (retracted_in <= ?3 AND retract = 2))
+-- Given and taken back, and no backup of the shard is older than either.
+DELETE FROM contribution WHERE shard = ?1 AND incarnation = ?2 AND retracted_in <= ?3 AND retract = 2
+
+-- name: shards
+-- By shard: its newest incarnation, the greatest version there, and whether any row of any incarnation isn't settled.
+SELECT shard, incarnation, max(max(version, ifnull(retracted_in, 0))), (
+    SELECT max(acknowledged < 2 OR retract) FROM contribution AS c WHERE c.shard = contribution.shard)
+FROM contribution WHERE shard IS NOT NULL AND incarnation = (
+    SELECT max(incarnation) FROM contribution AS c WHERE c.shard = contribution.shard)
+GROUP BY shard, incarnation ORDER BY shard
+
+-- name: carry
+-- To another incarnation, the versions as they are.
+UPDATE contribution SET incarnation = ?3 WHERE shard = ?1 AND incarnation = ?2
+
+-- name: carry_told
+-- To another incarnation, as settled; a retraction that was never bound waits for a frame of the new one.
+UPDATE contribution SET incarnation = ?3, version = 0, acknowledged = 2 WHERE shard = ?1 AND incarnation = ?2
+
+-- name: carry_taken_back
+-- The retractions among them that were bound.
+UPDATE contribution SET retract = 2, retracted_in = 0
+WHERE shard = ?1 AND incarnation = ?3 AND retracted_in IS NOT NULL
+
+-- name: tell_queued
+-- What waits counts as told, too.
+UPDATE contribution SET shard = ?1, incarnation = ?3, version = 0, acknowledged = 2 WHERE version IS NULL

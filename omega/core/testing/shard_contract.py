@@ -1,0 +1,467 @@
+"""The promises of ShardStore in `omega.core.ports` as tests: derive a class Test*, say how to make one.
+
+class TestMyStore(ShardStoreContract):
+    def make(self, tmp_path, *, max_devices=100, backup_days=7):
+        return MyStore.open(tmp_path / "store", max_devices=max_devices, backup_days=backup_days)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+import pytest
+
+from omega.core.errors import InputError
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    BUCKET_DAYS,
+    DAY_S,
+    DEVICE_ID_BYTES,
+    FOR_GOOD,
+    HALF_LIVES_DAYS,
+    MAX_TAGS,
+    TAG_RANGE,
+    TASTE_BYTES,
+    TASTE_NUMBERS,
+    Aggregate,
+    DeviceRow,
+    Figures,
+    Move,
+    Sample,
+    Standing,
+    Tick,
+    Verdict,
+    unknown_title,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from omega.core.ports import ShardStore
+
+TODAY = 20_000
+NOW = TODAY * DAY_S + 77
+TASTE = bytes([0x9A]) + bytes([0x88]) * (TASTE_BYTES - 1)
+"""2, 1 and 42 zeros."""
+
+
+def an_id(slot: int) -> bytes:
+    """Return the id of the device that enrols under this number."""
+    return slot.to_bytes(4, "big") * (DEVICE_ID_BYTES // 4)
+
+
+def a_tag(household: int, title: int = 0) -> int:
+    """Return the tag of a household and title: well spread, none twice."""
+    return (household * 2_654_435_761 + title * 40_503 + 12_345) % TAG_RANGE
+
+
+def a_sample(
+    title: int = 7, slot: int = 4, milli: int = 900, *, by: int = 0, day: int = TODAY, taste: bytes = b""
+) -> Sample:
+    """Return a sample of household `by`."""
+    return Sample(title, slot, day, milli, a_tag(by, title), taste)
+
+
+def a_move(slot: int, version: int, *given: Sample, base: int | None = None, incarnation: int = 1) -> Move:
+    """Return the move of a device to `version`, from the one before."""
+    return Move(slot, incarnation, version - 1 if base is None else base, version, given)
+
+
+def told(store: ShardStore, *moves: Move, day: int = TODAY) -> list[Standing]:
+    """Commit the moves in one tick."""
+    return store.commit(Tick(day, moves))
+
+
+def row_of(store: ShardStore, title: int = 7, slot: int = 4) -> Aggregate:
+    """Return the row of a title in a context."""
+    [row] = [row for row in store.aggregates() if (row.title, row.slot) == (title, slot)]
+    return row
+
+
+def sums_of(store: ShardStore) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """Return samples, success and households of all rows with any."""
+    rows = [(row.title, row.slot, row.now) for row in store.aggregates()]
+    return {(title, slot): (now.samples, now.success_milli, now.households) for title, slot, now in rows if now.samples}
+
+
+def visits(store: ShardStore, households: Sequence[int], title: int = 7, milli: int = 900, day: int = TODAY) -> None:
+    """Let each household, which is a device too, contribute one more sample of a title."""
+    for household in households:
+        row = store.device(household)
+        assert row
+        sample = a_sample(title, milli=milli, by=household, day=day)
+        [standing] = told(store, a_move(household, row.version + 1, sample), day=day)
+        assert standing.verdict is Verdict.ACCEPTED
+
+
+class ShardStoreContract(ABC):
+    """What every ShardStore promises."""
+
+    @abstractmethod
+    def make(self, tmp_path: Path, *, max_devices: int = 100, backup_days: int = 7) -> ShardStore:
+        """Open the store under `tmp_path`."""
+
+    @pytest.fixture
+    def empty(self, tmp_path: Path) -> Iterator[ShardStore]:
+        """A store that nobody enrolled at."""
+        store = self.make(tmp_path)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def store(self, empty: ShardStore) -> ShardStore:
+        """A store with 50 devices."""
+        assert empty.enrol([an_id(slot) for slot in range(50)], NOW) == list(range(50))
+        return empty
+
+    # --- devices ---
+
+    def test_is_empty_at_first(self, empty: ShardStore) -> None:
+        assert empty.device_count() == 0
+        assert empty.device(0) is None
+        assert [empty.aggregates(), empty.trending(9, 99), empty.successful(9, 0), empty.hidden(0)] == [[]] * 4
+        assert len(empty.counts_from()) == 0
+        assert empty.buckets(7, 4) == {}
+        assert empty.audiences([7]).tolist() == [[0.0] * (1 + TASTE_NUMBERS)]
+        assert empty.audiences([]).shape == (0, 1 + TASTE_NUMBERS)
+        assert told(empty) == []
+
+    def test_numbers_devices_without_gaps_and_knows_them_again(self, empty: ShardStore) -> None:
+        assert empty.enrol([an_id(5), an_id(6)], NOW) == [0, 1]
+        assert empty.enrol([an_id(7), an_id(5), an_id(7)], NOW + 1) == [2, 0, 2]
+        assert empty.device_count() == 3
+        assert empty.device(0) == DeviceRow(0, an_id(5), NOW, seen_day=TODAY, mark_day=TODAY)
+        with pytest.raises(InputError):
+            empty.enrol([an_id(8), b"short"], NOW)
+        assert empty.device_count() == 3
+
+    def test_takes_no_more_devices_than_it_may(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path, max_devices=2)
+        assert store.enrol([an_id(0), an_id(1), an_id(2), an_id(0)], NOW) == [0, 1, None, 0]
+        assert store.device_count() == 2
+        store.close()
+
+    def test_shuts_out_who_was_revoked(self, store: ShardStore) -> None:
+        assert store.revoke(an_id(3))
+        assert not store.revoke(an_id(77))
+        assert store.enrol([an_id(3), an_id(4)], NOW + 9) == [None, 4]
+        assert store.counts_from()[2:5].tolist() == [NOW, FOR_GOOD, NOW]
+        assert [s.verdict for s in told(store, a_move(3, 1, a_sample()))] == [Verdict.STRANGER]
+        assert sums_of(store) == {}
+
+    def test_knows_a_stranger(self, store: ShardStore) -> None:
+        assert told(store, a_move(99, 1, a_sample())) == [Standing(Verdict.STRANGER)]
+        assert sums_of(store) == {}
+
+    # --- exactly once ---
+
+    def test_adds_up_by_title_and_context(self, store: ShardStore) -> None:
+        mine = a_sample(7, 4, 900, by=1), a_sample(7, 5, 100, by=1), a_sample(8, 4, 1000, by=1)
+        first, second = told(store, a_move(1, 1, *mine), a_move(2, 1, a_sample(7, 4, 800, by=2)))
+        assert first == second == Standing(Verdict.ACCEPTED, 1, 1)
+        assert sums_of(store) == {
+            (7, 4): (2, 1700, 2),
+            (7, 5): (1, 100, 1),
+            (7, ALL_SLOTS): (3, 1800, 2),
+            (8, 4): (1, 1000, 1),
+            (8, ALL_SLOTS): (1, 1000, 1),
+        }
+        assert store.device(1) == DeviceRow(1, an_id(1), NOW, 1, 1, TODAY, contributed=3, mark_day=TODAY)
+
+    def test_a_repeat_changes_nothing(self, store: ShardStore) -> None:
+        move = a_move(1, 1, a_sample())
+        assert [s.verdict for s in told(store, move, move)] == [Verdict.ACCEPTED, Verdict.DUPLICATE]
+        assert told(store, move) == [Standing(Verdict.DUPLICATE, 1, 1)]
+        assert sums_of(store)[7, 4] == (1, 900, 1)
+        assert store.device(1) == DeviceRow(1, an_id(1), NOW, 1, 1, TODAY, contributed=1, mark_day=TODAY)
+
+    def test_moves_of_one_device_in_one_tick_are_judged_in_order(self, store: ShardStore) -> None:
+        moves = a_move(1, 2, a_sample()), a_move(1, 1, a_sample()), a_move(1, 2, a_sample()), a_move(1, 1, a_sample())
+        verdicts = [(s.verdict, s.version) for s in told(store, *moves)]
+        accepted, gap, behind = Verdict.ACCEPTED, Verdict.GAP, Verdict.BEHIND
+        assert verdicts == [(gap, 0), (accepted, 1), (accepted, 2), (behind, 2)]
+        assert sums_of(store)[7, 4] == (2, 1800, 1)
+
+    @pytest.mark.parametrize(
+        ("incarnation", "base", "version", "expected"),
+        [
+            (5, 3, 4, Standing(Verdict.ACCEPTED, 5, 4)),
+            (5, 3, 9, Standing(Verdict.ACCEPTED, 5, 9)),
+            (5, 3, 3, Standing(Verdict.DUPLICATE, 5, 3)),
+            (5, 2, 3, Standing(Verdict.DUPLICATE, 5, 3)),
+            (5, 1, 2, Standing(Verdict.BEHIND, 5, 3)),
+            (5, 4, 5, Standing(Verdict.GAP, 5, 3)),
+            (5, 2, 4, Standing(Verdict.GAP, 5, 3)),
+            (6, 0, 1, Standing(Verdict.ACCEPTED, 6, 1)),
+            (6, 0, 0, Standing(Verdict.ACCEPTED, 6, 0)),
+            (6, 3, 4, Standing(Verdict.GAP, 6, 0)),
+            (4, 0, 1, Standing(Verdict.STALE, 5, 3)),
+            (4, 3, 4, Standing(Verdict.STALE, 5, 3)),
+        ],
+    )
+    def test_judges_by_incarnation_and_base(
+        self, store: ShardStore, incarnation: int, base: int, version: int, expected: Standing
+    ) -> None:
+        told(store, a_move(1, 3, a_sample(), base=0, incarnation=5))
+        before = store.device(1)
+        given = () if base == version else (a_sample(8),)
+        assert told(store, a_move(1, version, *given, base=base, incarnation=incarnation)) == [expected]
+        counted = expected.verdict is Verdict.ACCEPTED
+        assert ((8, 4) in sums_of(store)) == (counted and bool(given))
+        assert (store.device(1) == before) == (not counted)
+
+    def test_a_new_incarnation_keeps_what_was_counted(self, store: ShardStore) -> None:
+        told(store, a_move(1, 3, a_sample(), base=0, incarnation=5))
+        told(store, a_move(1, 1, a_sample(8), incarnation=9))
+        assert store.device(1) == DeviceRow(1, an_id(1), NOW, 9, 1, TODAY, contributed=2, mark_day=TODAY)
+        assert sums_of(store)[7, 4] == sums_of(store)[8, 4] == (1, 900, 1)
+
+    def test_the_horizon_follows_once_no_backup_is_older(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path, backup_days=7)
+        store.enrol([an_id(0)], NOW)
+        horizons = []
+        for version, after in enumerate((0, 1, 6, 7, 8, 13, 14, 30, 31), 1):
+            [standing] = told(store, a_move(0, version), day=TODAY + after)
+            horizons.append(standing.horizon)
+        assert horizons == [0, 0, 0, 0, 0, 0, 3, 6, 6]
+        [repeated] = told(store, a_move(0, 9), day=TODAY + 60)
+        assert (repeated.verdict, repeated.horizon) == (Verdict.DUPLICATE, 6)
+        [new] = told(store, a_move(0, 1, incarnation=2), day=TODAY + 60)
+        assert new.horizon == 0
+        store.close()
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_no_backup_that_may_be_restored_is_older_than_the_horizon(self, tmp_path: Path, seed: int) -> None:
+        store, random = self.make(tmp_path, backup_days=3), Random(seed)  # noqa: S311
+        store.enrol([an_id(0)], TODAY * DAY_S)
+        backups: list[tuple[int, int]] = []
+        version, horizons = 0, []
+        for day in range(TODAY, TODAY + 40):
+            for _ in range(random.randrange(5)):
+                version += 1
+                [standing] = told(store, a_move(0, version), day=day)
+                horizons.append(standing.horizon)
+                assert all(standing.horizon <= held for made, held in backups if day - made < 3)
+                if random.random() < 0.5:
+                    backups.append((day, version))
+        assert horizons == sorted(horizons)
+        assert horizons[-1] > version / 2
+        store.close()
+
+    def test_remembers_the_day_of_any_visit(self, store: ShardStore) -> None:
+        told(store, a_move(1, 0, base=0), day=TODAY + 3)
+        told(store, a_move(2, 9, base=8), day=TODAY + 4)
+        told(store, a_move(1, 0, base=0), day=TODAY + 2)
+        assert [row and row.seen_day for row in (store.device(1), store.device(2))] == [TODAY + 3, TODAY + 4]
+
+    # --- retractions ---
+
+    def test_a_retraction_takes_back(self, store: ShardStore) -> None:
+        taken = a_sample(7, 4, 900, by=1)
+        told(store, a_move(1, 1, taken, a_sample(7, 5, 100, by=1)), a_move(2, 1, a_sample(7, 4, 300, by=2)))
+        back = msgspec.structs.replace(a_move(1, 2), retracted=(taken,))
+        assert told(store, back) == [Standing(Verdict.ACCEPTED, 1, 2)]
+        assert sums_of(store) == {(7, 4): (1, 300, 1), (7, 5): (1, 100, 1), (7, ALL_SLOTS): (2, 400, 1)}
+        assert store.buckets(7, 4) == {TODAY: (1, 300)}
+        row = store.device(1)
+        assert row
+        assert (row.contributed, row.retracted) == (2, 1)
+
+    def test_takes_back_no_more_than_was_given(self, store: ShardStore) -> None:
+        told(store, *(a_move(household, 1, a_sample(by=household)) for household in range(2, 5)))
+        greedy = msgspec.structs.replace(a_move(1, 1, a_sample(8, by=1)), retracted=(a_sample(by=1),) * 3)
+        assert told(store, greedy) == [Standing(Verdict.ACCEPTED, 1, 1, refused=2)]
+        assert sums_of(store)[7, 4] == (2, 1800, 3)
+        again = msgspec.structs.replace(a_move(1, 2), retracted=(a_sample(by=1),))
+        assert told(store, again) == [Standing(Verdict.ACCEPTED, 1, 2, refused=1)]
+        assert sums_of(store)[7, 4] == (2, 1800, 3)
+
+    def test_no_sum_leaves_its_bounds(self, store: ShardStore) -> None:
+        told(store, a_move(1, 1, *(a_sample(8, milli=0, by=1) for _ in range(5))), a_move(2, 1, a_sample(by=2)))
+        lies = tuple(a_sample(7, milli=0, by=1) for _ in range(3))
+        told(store, msgspec.structs.replace(a_move(1, 2), retracted=lies))
+        now = row_of(store).now
+        assert (now.samples, now.success_milli, now.trends) == (0, 0, (0.0,) * len(HALF_LIVES_DAYS))
+        told(store, a_move(2, 2, a_sample(by=2, milli=500)))
+        assert sums_of(store)[7, 4][:2] == (1, 500)
+
+    # --- households ---
+
+    def test_a_repeat_adds_no_household(self, store: ShardStore) -> None:
+        for day in range(4):
+            for household in range(MAX_TAGS):
+                visits(store, [household], day=TODAY + day)
+        assert sums_of(store)[7, 4] == (4 * MAX_TAGS, 900 * 4 * MAX_TAGS, MAX_TAGS)
+        before = None
+        for day in range(4, 7):
+            visits(store, range(40), day=TODAY + day)
+            households = row_of(store).now.households
+            assert before in (None, households)
+            assert 16 <= households <= 100
+            before = households
+
+    def test_a_household_counts_once_in_all_contexts(self, store: ShardStore) -> None:
+        told(store, a_move(1, 1, *(a_sample(slot=slot, by=1) for slot in range(8))))
+        assert sums_of(store)[7, ALL_SLOTS] == (8, 7200, 1)
+
+    # --- what may be shown ---
+
+    @pytest.mark.parametrize(
+        ("households", "shown"), [(1, None), (2, None), (3, 3), (4, 3), (5, 3), (6, 6), (8, 6), (9, 9)]
+    )
+    def test_shows_from_three_households_on_and_changes_after_three_more(
+        self, store: ShardStore, households: int, shown: int | None
+    ) -> None:
+        visits(store, range(households), milli=1000)
+        for slot in (4, ALL_SLOTS):
+            figures = row_of(store, slot=slot).shown
+            if shown is None or figures is None:
+                assert (shown, figures) == (None, None)
+            elif households < 9:  # beyond 8 it is an estimate
+                assert (figures.households, figures.samples, figures.success_milli) == (shown, shown, 1000 * shown)
+        assert len(store.trending(9, 99)) == len(store.successful(9, 0.79)) == (shown is not None)
+
+    def test_more_samples_of_the_same_households_show_nothing_new(self, store: ShardStore) -> None:
+        visits(store, range(3))
+        before = row_of(store).shown
+        for day in range(1, 5):
+            visits(store, range(5), milli=100, day=TODAY + day)
+        assert row_of(store).shown == before
+        visits(store, [5], milli=100, day=TODAY + 5)
+        after = row_of(store).shown
+        assert after
+        assert (after.households, after.samples, after.success_milli) == (6, 24, 3 * 900 + 21 * 100)
+
+    def test_hides_what_loses_its_households(self, store: ShardStore) -> None:
+        visits(store, range(3))
+        assert [row.title for row in store.trending(9, 99)] == [7]
+        back = msgspec.structs.replace(a_move(1, 2), retracted=(a_sample(by=1),))
+        told(store, back, day=TODAY + 1)
+        assert row_of(store).shown is None
+        assert store.trending(9, 99) == store.successful(9, 0) == []
+        assert store.hidden(TODAY + 1) == [7]
+        assert store.hidden(TODAY + 2) == []
+        visits(store, [9], day=TODAY + 2)
+        assert [row.figures.households for row in store.trending(9, 99)] == [3]
+        assert store.hidden(TODAY) == []
+
+    def test_orders_by_the_decayed_trend(self, store: ShardStore) -> None:
+        visits(store, range(12), title=1, day=TODAY - 4)
+        visits(store, range(6), title=2, day=TODAY - 2)
+        visits(store, range(6), title=3)
+        visits(store, range(3), title=4)
+        visits(store, range(2), title=5)
+        visits(store, range(3), title=unknown_title(99))
+        assert [row.title for row in store.trending(9, 99)] == [3, 4, 2, 1]
+        assert [row.title for row in store.trending(1, 99)] == [3]
+        assert [row.title for row in store.trending(9, 3)] == [2, 1]
+        assert {row.slot for row in store.trending(9, 99)} == {ALL_SLOTS}
+
+    def test_what_goes_well_is_by_context_and_posterior_rate(self, store: ShardStore) -> None:
+        visits(store, range(3), title=1, milli=1000)
+        visits(store, range(3), title=2, milli=990)
+        visits(store, range(6), title=3, milli=950)
+        assert [(row.title, row.slot) for row in store.successful(9, 0.8)] == [(3, 4), (1, 4)]
+        assert [row.title for row in store.successful(1, 0.8)] == [3]
+
+    # --- days ---
+
+    def test_trends_halve_with_their_half_lives(self, store: ShardStore) -> None:
+        visits(store, [0])
+        visits(store, [1], day=TODAY + 2)
+        now = row_of(store).now
+        assert now.day == TODAY + 2
+        assert now.trends == pytest.approx([1 + 2 ** (-2 / half_life) for half_life in HALF_LIVES_DAYS])
+        late = a_move(2, 1, a_sample(by=2, day=TODAY - 28))
+        told(store, late, day=TODAY + 2)
+        assert row_of(store).now.trends[3] == pytest.approx(1 + 2 ** (-2 / 30) + 0.5)
+
+    def test_a_wrong_clock_moves_no_trend_ahead(self, store: ShardStore) -> None:
+        told(store, a_move(0, 1, a_sample(by=0, day=TODAY + 999), a_sample(by=0, day=0)))
+        now = row_of(store).now
+        assert (now.samples, now.day, now.trends[0]) == (2, TODAY, 1.0)
+        assert store.buckets(7, 4) == {}
+
+    def test_counts_by_day_and_lets_go_of_old_days(self, store: ShardStore) -> None:
+        days = [TODAY - BUCKET_DAYS, TODAY - BUCKET_DAYS + 1, TODAY, TODAY, TODAY + 1, TODAY + 2]
+        told(store, a_move(1, 1, *(a_sample(milli=milli, day=day) for milli, day in enumerate(days, 100))))
+        assert store.buckets(7, 4) == {days[1]: (1, 101), TODAY: (2, 205), TODAY + 1: (1, 104)}
+        assert store.buckets(7, 5) == {}
+        told(store, day=TODAY + 1)
+        assert store.buckets(7, 4) == {TODAY: (2, 205), TODAY + 1: (1, 104)}
+
+    # --- audiences ---
+
+    def test_adds_taste_codes_and_forgets_whose_they_were(self, store: ShardStore) -> None:
+        told(store, a_move(1, 1, a_sample(taste=TASTE)), a_move(2, 1, a_sample(taste=TASTE), a_sample(8)))
+        counts = store.audiences([8, 7, 9])
+        assert counts.dtype == np.float32
+        assert counts.tolist() == [[0.0] * 45, [2.0, 4.0, 2.0] + [0.0] * 42, [0.0] * 45]
+        back = msgspec.structs.replace(a_move(1, 2), retracted=(a_sample(taste=TASTE),))
+        told(store, back, day=TODAY + 20)
+        assert store.audiences([7])[0, :3].tolist() == pytest.approx([0.5, 1.0, 0.5])
+
+    # --- titles that the catalog learns later ---
+
+    def test_folds_what_was_known_by_hash(self, store: ShardStore) -> None:
+        new, other = unknown_title(2**40 - 1), unknown_title(5)
+        for household in range(2):
+            told(store, a_move(household, 1, Sample(new, 4, TODAY, 500, a_tag(household), TASTE)))
+        told(store, a_move(2, 1, Sample(7, 4, TODAY, 800, a_tag(2), TASTE), Sample(other, 1, TODAY, 1, a_tag(2))))
+        told(store, a_move(0, 2, Sample(7, 4, TODAY, 900, a_tag(0))))
+        assert store.trending(9, 99) == []
+        assert store.fold({2**40 - 1: 7, 6: 8}) == 1
+        assert store.fold({2**40 - 1: 7, 6: 8}) == 0
+        expected = {(other, 1): (1, 1, 1), (other, 8): (1, 1, 1), (7, 4): (4, 2700, 3), (7, 8): (4, 2700, 3)}
+        assert sums_of(store) == expected
+        assert store.buckets(7, 4) == {TODAY: (4, 2700)}
+        assert store.buckets(new, 4) == {}
+        assert store.audiences([7, new])[:, :2].tolist() == [[3.0, 6.0], [0.0, 0.0]]
+        assert [(row.title, row.figures.households) for row in store.trending(9, 99)] == [(7, 3)]
+
+    def test_folds_large_counts(self, store: ShardStore) -> None:
+        visits(store, range(30), title=7)
+        for household in range(20, 50):
+            row = store.device(household)
+            assert row
+            told(store, a_move(household, row.version + 1, Sample(-5, 4, TODAY, 900, a_tag(household, 7))))
+        store.fold({4: 7})
+        now = row_of(store).now
+        assert isinstance(now, Figures)
+        assert now.samples == 60
+        assert 20 <= now.households <= 120
+
+    def test_rests_without_a_change(self, store: ShardStore) -> None:
+        visits(store, range(5))
+        before = store.aggregates()
+        store.rest()
+        assert store.aggregates() == before
+
+
+class DurableShardStoreContract(ShardStoreContract):
+    """What a ShardStore on a disk promises besides."""
+
+    def test_finds_everything_again(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path)
+        store.enrol([an_id(slot) for slot in range(20)], NOW)
+        store.revoke(an_id(19))
+        visits(store, range(12))
+        told(store, a_move(15, 1, a_sample(taste=TASTE)))
+        before = self.everything(store)
+        store.close()
+        again = self.make(tmp_path)
+        assert self.everything(again) == before
+        assert again.enrol([an_id(19), an_id(20)], NOW) == [None, 20]
+        again.close()
+
+    @staticmethod
+    def everything(store: ShardStore) -> list[object]:
+        """Return all that a store can be asked."""
+        devices = [store.device(slot) for slot in range(store.device_count())]
+        reads = store.trending(99, 99), store.successful(99, 0), store.hidden(0)
+        return [devices, store.aggregates(), *reads, store.buckets(7, 4), store.audiences([7]).tolist()]

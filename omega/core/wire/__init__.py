@@ -1,0 +1,58 @@
+"""What travels between devices and shards: values to bytes and back, without I/O; docs/wire.md is the format."""
+
+from omega.core.wire.compression import NEWEST
+from omega.core.wire.frames import PULL_LIMIT, PUSH_LIMIT, REPLY_LIMIT, decode, encode, join, split
+from omega.core.wire.messages import (
+    Ack,
+    Artifact,
+    ArtifactKind,
+    Header,
+    Kind,
+    Message,
+    Pull,
+    Push,
+    Reason,
+    Resync,
+    Row,
+    Similar,
+    Trend,
+    in_wire_order,
+    lineage_code,
+    quantized,
+    space_code,
+    title_hash,
+)
+from omega.core.wire.planner import PlannedPull, PlannedPush, plan_pull, plan_push
+
+__all__ = [
+    "NEWEST",
+    "PULL_LIMIT",
+    "PUSH_LIMIT",
+    "REPLY_LIMIT",
+    "Ack",
+    "Artifact",
+    "ArtifactKind",
+    "Header",
+    "Kind",
+    "Message",
+    "PlannedPull",
+    "PlannedPush",
+    "Pull",
+    "Push",
+    "Reason",
+    "Resync",
+    "Row",
+    "Similar",
+    "Trend",
+    "decode",
+    "encode",
+    "in_wire_order",
+    "join",
+    "lineage_code",
+    "plan_pull",
+    "plan_push",
+    "quantized",
+    "space_code",
+    "split",
+    "title_hash",
+]

@@ -1,0 +1,91 @@
+"""From a push to a move: references resolved, households turned into keyed tags, and what makes no sense refused."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from omega.core.errors import InputError
+from omega.core.shard_records import HASH_RANGE, TASTE_BYTES, Move, Sample, unknown_title
+from omega.core.types import SLOTS, title_key
+from omega.core.wire import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from omega.core.catalog import Catalog
+    from omega.core.wire import Push, Row
+
+KEY_BYTES = 32
+_MAX_VERSION = 2**40
+_MAX_DAY = 2**16
+
+
+class Intake:
+    """Reads pushes by one catalog; make another one when the catalog changes."""
+
+    def __init__(self, catalog: Catalog, key: bytes) -> None:
+        """`key`, KEY_BYTES that never leave the shard and never go beside its database, makes the tags."""
+        if len(key) != KEY_BYTES:
+            raise InputError(f"the tag key has {len(key)} bytes, allowed {KEY_BYTES}: make it with secrets.token_bytes")
+        self._key = key
+        self.lineage = int(catalog.lineage[:6], 16)  # 24 bits, as they travel
+        self.epoch = catalog.epoch
+        self.counts = {epoch.epoch: epoch.count for epoch in catalog.epochs}
+        """How many titles each epoch has."""
+        self._hashes: Sequence[int] = [_hash_of(title.id) for title in catalog]
+        self.ordinals: Mapping[int, int] = {hashed: ordinal for ordinal, hashed in enumerate(self._hashes)}
+        """Of each 40-bit hash."""
+
+    def misread(self, push: Push) -> Reason | None:
+        """Return why the push can't be read by this catalog, if so."""
+        if push.header.lineage != self.lineage:
+            return Reason.LINEAGE
+        known = len(self._hashes)
+        if any(row.title >= known and not row.hashed for row in (*push.contributed, *push.retracted)):
+            return Reason.EPOCH
+        return None
+
+    def move(self, slot: int, push: Push) -> Move:
+        """Return the device's move; `misread` comes first. Raises InputError for numbers out of range."""
+        if not (0 <= push.base <= push.version < _MAX_VERSION and 0 <= push.incarnation < 2**32):
+            raise InputError(
+                f"versions {push.base} to {push.version} of incarnation {push.incarnation} were pushed, allowed: "
+                f"ascending, below {_MAX_VERSION} and {2**32}: begin a new incarnation"
+            )
+        samples = (tuple(self._sample(slot, row) for row in rows) for rows in (push.contributed, push.retracted))
+        contributed, retracted = samples
+        if push.base == push.version and (contributed or retracted):
+            raise InputError("rows were pushed without a new version, allowed: none: count the version up with them")
+        return Move(slot, push.incarnation, push.base, push.version, contributed, retracted)
+
+    def resolved(self, push: Push) -> tuple[tuple[int, int], ...]:
+        """Return (hash, ordinal) of titles that came hashed and that the catalog has."""
+        hashed = {row.title for row in (*push.contributed, *push.retracted) if row.hashed}
+        return tuple((title, self.ordinals[title]) for title in sorted(hashed) if title in self.ordinals)
+
+    def _sample(self, slot: int, row: Row) -> Sample:
+        if not (
+            0 <= row.slot < SLOTS
+            and 0 <= row.success <= 1000
+            and 0 <= row.day < _MAX_DAY
+            and 0 <= row.title < HASH_RANGE
+            and len(row.taste) in (0, TASTE_BYTES)
+        ):
+            raise InputError(
+                "a row was pushed with a context, success, day, title or taste code out of range, allowed: 0..7, "
+                f"0..1000, 0..{_MAX_DAY - 1}, 40 bits, {TASTE_BYTES} bytes or none: send what the wire's codec makes"
+            )
+        hashed = row.title if row.hashed else self._hashes[row.title]
+        title = self.ordinals.get(hashed, unknown_title(hashed)) if row.hashed else row.title
+        return Sample(title, row.slot, row.day, row.success, self._tag(slot, hashed), row.taste)
+
+    def _tag(self, device: int, hashed: int) -> int:
+        """Return 32 bits that stand for a device among those of a title; of the hash, so that a new epoch keeps it."""
+        said = device.to_bytes(4, "big") + hashed.to_bytes(5, "big")
+        return int.from_bytes(blake2b(said, digest_size=4, key=self._key, person=b"omega-household").digest(), "big")
+
+
+def _hash_of(content_id: str) -> int:
+    """Return the 40 bits that travel for a title, the upper ones of its key."""
+    return title_key(content_id) >> 23

@@ -1,0 +1,248 @@
+"""The shard: takes pushes, counts each once, answers with what is on the rise. No socket, no bytes, no token here."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from array import array
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from omega.core.errors import InputError, StoreError
+from omega.core.shard_records import DAY_S, TASTE_BYTES, Move, Verdict
+from omega.core.wire import Ack, Header, Reason, Resync
+from omega.shard.answers import Answer, Refusal, Refused
+from omega.shard.intake import Intake
+from omega.shard.pacing import Allowance, Pace, spread
+from omega.shard.pulls import Board, Pulls
+from omega.shard.ticks import Ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omega.core.catalog import Catalog
+    from omega.core.ports import ShardStore
+    from omega.core.shard_records import Standing
+    from omega.core.wire import Artifact, Pull, Push
+    from omega.shard.answers import Receipt
+
+_RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """How a shard serves."""
+
+    tick_s: float = 0.03
+    """How long the first of a tick waits for others."""
+    most_waiting: int = 8_192
+    """Syncs in the queue; beyond, devices are asked to come later."""
+    pull_s: float = 5.0
+    """The pull is made again at most so often."""
+    retry_s: float = 30.0
+    """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
+    pace: Pace = Pace()
+
+
+class Shard:
+    """Counts what devices share and tells what may be told; use it within one event loop."""
+
+    def __init__(
+        self,
+        store: ShardStore,
+        catalog: Catalog,
+        key: bytes,
+        *,
+        space: int,
+        service: Service | None = None,
+        now: Callable[[], float] = time.time,
+        random: Random | None = None,
+    ) -> None:
+        """Take over the store; `start` comes before anything else.
+
+        `key`, KEY_BYTES, makes the tags of households; `space` is the code of the one that taste codes are of.
+        """
+        self._store, self._key, self._space, self._now = store, key, space, now
+        self.service = service or Service()
+        self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
+        self._ticks = Ticks(store, self._today, tick_s=self.service.tick_s, most_waiting=self.service.most_waiting)
+        self._ticks.committed = self._pull_is_old
+        self._allowance = Allowance(self.service.pace)
+        self._asked = array("H")  # by device, the day of its last question for similar titles
+        self._artifacts: tuple[Artifact, ...] = ()
+        self._draining = False
+        self._inside = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._making: asyncio.TimerHandle | None = None
+        self._made_at = -math.inf
+        self._read_by(Intake(catalog, key))
+        self._pulls: Pulls
+
+    async def start(self) -> None:
+        """Make the first pull. Raises StoreError."""
+        await self.make_pull()
+
+    @property
+    def failing(self) -> bool:
+        """Whether the store refuses to store."""
+        return self._ticks.failing
+
+    @property
+    def header(self) -> Header:
+        """What this shard's frames begin with."""
+        return self._header
+
+    async def sync(self, slot: int, push: Push) -> Answer:
+        """Count what device `slot` pushes, if it wasn't yet, and answer once that is durable.
+
+        Who may speak for a slot was checked before. Raises InputError for a push that no codec makes.
+        """
+        if refusal := self._refusal(slot):
+            return Answer(refusal)
+        self._inside += 1
+        self._empty.clear()
+        try:
+            return await self._answered(slot, push)
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._empty.set()
+
+    async def _answered(self, slot: int, push: Push) -> Answer:
+        if push.asks and len(push.asks) != TASTE_BYTES:
+            raise InputError(f"a question has {len(push.asks)} bytes, allowed {TASTE_BYTES}: send a taste code")
+        intake = self._intake
+        reason = self._misread(push)
+        move = Move(slot, push.incarnation, 0, 0) if reason else intake.move(slot, push)  # the former only asks
+        standing = await self._ticks.commit(move)
+        receipt = self._receipt(slot, push, standing, reason)
+        if not isinstance(receipt, Ack):
+            return Answer(receipt)
+        return Answer(replace(receipt, resolved=intake.resolved(push)), self._pull(slot, push))
+
+    async def enrol(self, device: bytes) -> int | None:
+        """Return a device's slot, now or before; None when it was revoked or the shard is full. Raises StoreError."""
+        [slot] = await self._ticks.call(partial(self._store.enrol, [device], int(self._now())))
+        return slot
+
+    async def find(self, device: bytes) -> tuple[int, int] | None:
+        """Return a device's slot, and since when its tokens count; None for a stranger. Raises StoreError."""
+        return await self._ticks.call(partial(self._store.find, device))
+
+    async def counts_from(self) -> list[int]:
+        """Return by slot since when the device's tokens count, unix seconds. Raises StoreError."""
+        found: list[int] = (await self._ticks.call(self._store.counts_from)).tolist()
+        return found
+
+    def set_artifacts(self, artifacts: tuple[Artifact, ...]) -> None:
+        """Name these files in every pull from now on."""
+        self._artifacts = artifacts
+        self._show(self._pulls.board)
+
+    async def set_catalog(self, catalog: Catalog) -> None:
+        """Go on with a newer epoch: what was known by hash joins its titles. Raises StoreError."""
+        intake = Intake(catalog, self._key)
+        folded = self._ticks.between(partial(self._store.fold, intake.ordinals))
+        self._read_by(intake)
+        await folded
+        await self.make_pull()
+
+    async def make_pull(self) -> None:
+        """Make the pull from what is stored now. Raises StoreError."""
+        self._made_at = asyncio.get_running_loop().time()
+        await self._ticks.call(partial(self._store.fold, self._intake.ordinals))
+        self._show(await self._ticks.call(partial(Board.read, self._store, self._today(), self._intake.counts)))
+
+    async def drain(self) -> None:
+        """Take nobody any more, and return once all that wait are answered."""
+        self._draining = True
+        await self._ticks.drain()  # with who hung up
+        await self._empty.wait()
+
+    async def close(self) -> None:
+        """Drain, and close the store."""
+        await self.drain()
+        if self._making is not None:
+            self._making.cancel()
+        await self._ticks.close()
+
+    # --- one sync ---
+
+    def _refusal(self, slot: int) -> Refused | None:
+        """Return why the device can't be taken now, if so."""
+        if self._draining:
+            return self._refused(Refusal.DRAINING)
+        if self._ticks.full:
+            return self._refused(Refusal.BUSY)
+        if wait_s := self._allowance.wait_s(slot, time.monotonic()):
+            return Refused(Refusal.TOO_OFTEN, math.ceil(wait_s))
+        return None
+
+    def _refused(self, reason: Refusal) -> Refused:
+        return Refused(reason, spread(self.service.retry_s, 0.5, self._random))
+
+    def _misread(self, push: Push) -> Reason | None:
+        codes = push.asks or any(row.taste for row in (*push.contributed, *push.retracted))
+        return Reason.SPACE if codes and push.header.space != self._space else self._intake.misread(push)
+
+    def _receipt(self, slot: int, push: Push, standing: Standing | None, reason: Reason | None) -> Receipt:
+        if standing is None:
+            return self._refused(Refusal.STORE)
+        if standing.verdict is Verdict.STRANGER:
+            return self._refused(Refusal.STRANGER)
+        where = {"header": self._header, "incarnation": standing.incarnation, "version": standing.version}
+        if standing.verdict not in _RECEIVED or reason:
+            why = Reason.GAP if standing.verdict is Verdict.STALE else reason or Reason.GAP
+            return Resync(**where, reason=why)  # type: ignore[arg-type]
+        next_s = self.service.pace.next_sync_s(self._pulls.board.devices, self._random)
+        may_ask = not push.asks and self._may_ask(slot)
+        return Ack(**where, horizon=standing.horizon, next_sync_s=next_s, similar_allowed=may_ask)  # type: ignore[arg-type]
+
+    def _pull(self, slot: int, push: Push) -> Pull | None:
+        """Return the pull unless the device has it; with an answer of its own when it may ask."""
+        pull = self._pulls.of(push.header.epoch)
+        if push.asks and self._may_ask(slot):
+            self._asked[slot] = self._today()
+            return replace(pull, similar=self._pulls.board.similar(push.asks, self._pulls.titles(push.header.epoch)))
+        return None if pull.pull_id == push.known_pull else pull
+
+    def _may_ask(self, slot: int) -> bool:
+        """Say whether the device didn't ask today; a restart forgets who did."""
+        if slot >= len(self._asked):
+            self._asked.extend([0] * (slot + 1 - len(self._asked)))
+        return self._asked[slot] != self._today()
+
+    # --- the pull ---
+
+    def _today(self) -> int:
+        return int(self._now() // DAY_S)
+
+    def _read_by(self, intake: Intake) -> None:
+        self._intake = intake
+        self._header = Header(space=self._space, lineage=intake.lineage, epoch=intake.epoch)
+
+    def _show(self, board: Board) -> None:
+        self._pulls = Pulls(board, self._header, self._intake.counts, self._artifacts)
+
+    def _pull_is_old(self) -> None:
+        """After each tick: have the pull made again, as soon as it may be."""
+        if self._making is None and not self._draining:
+            loop = asyncio.get_running_loop()
+            due = self._made_at + self.service.pull_s
+            self._making = loop.call_later(max(due - loop.time(), 0), self._make_pull_again)
+
+    def _make_pull_again(self) -> None:
+        self._making = None
+        making = asyncio.ensure_future(self.make_pull())
+        making.add_done_callback(_noticed)
+
+
+def _noticed(making: asyncio.Task[None]) -> None:
+    """Let a failure of the store pass: the old pull stands until the next tick asks for another."""
+    if not making.cancelled() and (error := making.exception()) and not isinstance(error, StoreError):
+        raise error

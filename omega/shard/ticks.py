@@ -1,0 +1,138 @@
+"""Group commit: what arrives within a tick is committed together, and waits for the disk once.
+
+While one tick is committed in the store's thread the next one gathers; commits never overlap. Nobody is answered before
+the commit that counted him is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from omega.core.errors import OmegaError
+from omega.core.shard_records import Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from omega.core.ports import ShardStore
+    from omega.core.shard_records import Move, Standing
+
+T = TypeVar("T")
+Waiting: TypeAlias = "tuple[Move, asyncio.Future[Standing | None]]"
+
+_LOG = logging.getLogger("omega.shard")
+MOST_IN_TICK = 4_096
+REST_AFTER_S = 2.0
+
+
+class Ticks:
+    """The queue in front of a store, and the one thread that uses it."""
+
+    def __init__(self, store: ShardStore, today: Callable[[], int], *, tick_s: float, most_waiting: int) -> None:
+        """Take over the store, which `close` closes."""
+        self._store, self._today, self._tick_s, self._most_waiting = store, today, tick_s, most_waiting
+        self._thread = ThreadPoolExecutor(1, "omega-shard-store")
+        self._waiting: list[Waiting] = []
+        self._committing = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._resting: asyncio.TimerHandle | None = None
+        self.failing = False
+        """Whether the last commit failed."""
+        self.committed: Callable[[], None] = lambda: None
+        """Called after each tick that was committed."""
+
+    @property
+    def waiting(self) -> int:
+        """How many moves wait for a tick to begin."""
+        return len(self._waiting)
+
+    @property
+    def full(self) -> bool:
+        """Whether no more may wait."""
+        return len(self._waiting) >= self._most_waiting
+
+    async def commit(self, move: Move) -> Standing | None:
+        """Return what became of the move once that is durable; None when the store failed and nothing was counted."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Standing | None] = loop.create_future()
+        self._waiting.append((move, future))
+        self._idle.clear()
+        if self._timer is None and not self._committing:
+            self._timer = loop.call_later(self._tick_s, self._begin)
+        return await future
+
+    async def call(self, what: Callable[[], T]) -> T:
+        """Run something on the store, in its thread and in turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+
+    def between(self, what: Callable[[], T]) -> asyncio.Future[T]:
+        """Run something on the store after all moves that were handed in until now, and before any later one."""
+        while self._waiting:
+            self._begin()
+        return asyncio.get_running_loop().run_in_executor(self._thread, what)
+
+    async def drain(self) -> None:
+        """Return once nobody waits any more."""
+        await self._idle.wait()
+
+    async def close(self) -> None:
+        """Drain, and close the store."""
+        await self.drain()
+        for timer in (self._timer, self._resting):
+            if timer is not None:
+                timer.cancel()
+        await self.call(self._store.close)
+        self._thread.shutdown()
+
+    def _begin(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._waiting = self._waiting[:MOST_IN_TICK], self._waiting[MOST_IN_TICK:]
+        self._committing += 1
+        if self._resting is not None:
+            self._resting.cancel()
+        tick = Tick(self._today(), [move for move, _ in batch])
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit, tick)
+        done.add_done_callback(partial(self._end, batch))
+
+    def _end(self, batch: list[Waiting], done: asyncio.Future[list[Standing]]) -> None:
+        self._committing -= 1
+        loop = asyncio.get_running_loop()
+        if (
+            self._waiting and not self._committing
+        ):  # they came while this tick was committed: that was their time to gather
+            self._begin()
+        elif not self._waiting and not self._committing:
+            self._idle.set()
+            self._resting = loop.call_later(REST_AFTER_S, self._rest)
+        for (_, future), standing in zip(batch, self._standings(done, len(batch)), strict=True):
+            if not future.done():  # whoever asked may have gone away
+                future.set_result(standing)
+
+    def _standings(self, done: asyncio.Future[list[Standing]], count: int) -> list[Standing] | list[None]:
+        error = done.exception()
+        if error is None:
+            if self.failing:
+                _LOG.warning("the store works again")
+            self.failing = False
+            self.committed()
+            return done.result()
+        if not self.failing:
+            _LOG.error("the store failed, devices are asked to come later: %s", error, exc_info=_if_unforeseen(error))
+        self.failing = True
+        return [None] * count
+
+    def _rest(self) -> None:
+        done = asyncio.get_running_loop().run_in_executor(self._thread, self._store.rest)
+        done.add_done_callback(lambda rested: rested.exception())  # what fails here fails again at the next tick
+
+
+def _if_unforeseen(error: BaseException) -> BaseException | None:
+    return None if isinstance(error, OmegaError) else error

@@ -1,0 +1,14 @@
+"""`omega shard`: where the TVs of a region meet."""
+
+from __future__ import annotations
+
+import typer
+
+from omega_cli.commands.shard import cert, keygen, serve
+
+app = typer.Typer(
+    help="Where the TVs of a region meet.", no_args_is_help=True, epilog="Example: omega shard cert certificates"
+)
+app.command("serve", epilog=serve.EPILOG)(serve.serve)
+app.command("cert", epilog=cert.EPILOG)(cert.cert)
+app.command("keygen", epilog=keygen.EPILOG)(keygen.keygen)

@@ -1,0 +1,59 @@
+"""`omega shard serve`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from omega.core.errors import InputError
+from omega_cli import options, render
+
+EPILOG = "Example: omega shard serve --store sqlite:///shard.db --enrol open"
+
+
+def serve(
+    store: Annotated[str, typer.Option(metavar="URL", help="Where sums are kept, like sqlite:///shard.db.")] = (
+        "sqlite:///shard.db"
+    ),
+    catalog: options.CatalogName = None,
+    shard_id: Annotated[int, typer.Option(min=0, max=65_535, help="The shard's number.")] = 0,
+    max_devices: Annotated[int, typer.Option(min=1, help="How many TVs may enrol.")] = 4_000_000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8443,
+    cert: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="What omega shard cert made.", show_default="plain HTTP")
+    ] = None,
+    enrol: Annotated[
+        str, typer.Option(help="Who may enrol: `known` devices, or, on loopback, `open` to everybody.")
+    ] = "known",
+    json: options.Json = False,
+) -> None:
+    """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use."""
+    from omega.compose import run_shard
+
+    if enrol not in ("known", "open"):
+        raise InputError(f"enrol is {enrol!r}, allowed: known, open")
+    scheme = "https" if cert else "http"
+
+    def ready(bound: int) -> None:
+        address = f"{scheme}://{host}:{bound}"
+        if json:
+            render.json_line({"pid": os.getpid(), "url": address})
+        else:
+            render.line(f"ready: process {os.getpid()} serves {address}")
+
+    render.log_to_stderr()
+    run_shard(
+        options.settings(catalog=catalog),
+        store,
+        shard_id=shard_id,
+        max_devices=max_devices,
+        host=host,
+        port=port,
+        certificate=(cert / "server.pem", cert / "server.key") if cert else None,
+        everybody=enrol == "open",
+        ready=ready,
+    )

@@ -1,0 +1,354 @@
+"""A shard's store in one SQLite file, for one machine; a tick is one transaction that waits for the disk."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from omega.core.errors import InputError, StoreError
+from omega.core.ports import ShardStore
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    BUCKET_DAYS,
+    DAY_S,
+    DEVICE_ID_BYTES,
+    FOR_GOOD,
+    LEAST_HOUSEHOLDS,
+    TASTE_NUMBERS,
+    Aggregate,
+    DeviceRow,
+    Figures,
+    Shown,
+    Verdict,
+)
+from omega_storage.connection import apsw, connect, is_read_only, migrate, size_bytes, store_errors, transaction
+from omega_storage.shard_moves import judged
+from omega_storage.shard_sums import Rows, Sketch, faded, taste_numbers
+from omega_storage.sql import migrations, queries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Self
+
+    from omega.core.ports import Floats, Integers
+    from omega.core.shard_records import Sample, Standing, Tick
+
+APPLICATION_ID = 0x4F4D4753
+"""Marks the file as a shard's store of Omega: "OMGS"."""
+_SQL = queries("shard")
+_KEYS = 16
+"""Keys of a title: 8 contexts, all of them, and room."""
+_LOG_PAGES = 8_000
+"""A checkpoint waits for the disk once more: with 1,000 pages every other full tick would."""
+
+Signed: TypeAlias = "tuple[int, Sample]"
+"""1 for a contribution, -1 for a retraction."""
+
+
+class SqliteShardStore(ShardStore):
+    """Devices and sums in one file; use it from one thread at a time."""
+
+    NAME: ClassVar[str] = "sqlite"
+
+    def __init__(self, connection: apsw.Connection, *, max_devices: int, backup_days: int) -> None:
+        """Take over an open connection, which `close` closes; raises as `open` does."""
+        self._connection, self._location = connection, connection.filename
+        self._max_devices, self._backup_days = max_devices, backup_days
+        self._swept_day = 0
+        if is_read_only(connection):
+            raise StoreError(f"{self._location} can't be written, a shard must: make it and its folder writable")
+        with store_errors(self._location):
+            migrate(connection, migrations("shard"), APPLICATION_ID, self._location)
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
+            self._devices = int(connection.execute(_SQL["device_count"]).get)
+
+    @classmethod
+    def open(cls, location: Path | str, *, max_devices: int = 4_000_000, backup_days: int = 7) -> Self:
+        """Open or create the file; `max_devices` may enrol, a backup older than `backup_days` is never restored.
+
+        Raises StoreError, for a file that can't be written too, and DamagedStoreError.
+        """
+        connection = connect(str(location))
+        try:
+            return cls(connection, max_devices=max_devices, backup_days=backup_days)
+        except BaseException:
+            connection.close()
+            raise
+
+    # --- devices ---
+
+    def enrol(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
+        """Return the number of each device, None for who may not come in."""
+        if bad := next((one for one in device_ids if len(one) != DEVICE_ID_BYTES), None):
+            raise InputError(f"a device id has {len(bad)} bytes, allowed {DEVICE_ID_BYTES}: hash its public key")
+        before = self._devices
+        try:
+            with store_errors(self._location), transaction(self._connection):
+                return [self._enrolled(device_id, now) for device_id in device_ids]
+        except BaseException:
+            self._devices = before
+            raise
+
+    def _enrolled(self, device_id: bytes, now: int) -> int | None:
+        if found := self._connection.execute(_SQL["number_of"], (device_id,)).fetchone():
+            slot, counts_from = found
+            return None if counts_from == FOR_GOOD else int(slot)
+        if self._devices >= self._max_devices:
+            return None
+        self._connection.execute(_SQL["enrol"], (self._devices, device_id, now, now // DAY_S))
+        self._devices += 1
+        return self._devices - 1
+
+    def revoke(self, device_id: bytes) -> bool:
+        """Shut a device out for good."""
+        with store_errors(self._location):
+            self._connection.execute(_SQL["revoke"], (device_id, FOR_GOOD))
+            return self._connection.changes() > 0
+
+    def find(self, device_id: bytes) -> tuple[int, int] | None:
+        """Return a device's number, and since when its tokens count; None for a stranger."""
+        with store_errors(self._location):
+            found = self._connection.execute(_SQL["number_of"], (device_id,)).fetchone()
+        return None if found is None else (int(found[0]), int(found[1]))
+
+    def counts_from(self) -> Integers:
+        """Return (n,) since when the tokens of each device count, by number."""
+        return np.asarray([moment for (moment,) in self._read("counts_from")], np.int64)
+
+    def device(self, slot: int) -> DeviceRow | None:
+        """Return what is known of a device."""
+        with store_errors(self._location):
+            return self._device_rows([slot]).get(slot)
+
+    def device_count(self) -> int:
+        """Return how many devices are enrolled."""
+        return self._devices
+
+    def _device_rows(self, slots: Iterable[int]) -> dict[int, DeviceRow]:
+        rows: Iterable[Any] = self._connection.execute(_SQL["devices"], (json.dumps(list(slots)),))
+        return {row[0]: DeviceRow(*row) for row in rows}
+
+    # --- a tick ---
+
+    def commit(self, tick: Tick) -> list[Standing]:
+        """Judge the moves in order, and make versions and sums durable together."""
+        with store_errors(self._location), transaction(self._connection):
+            standings, samples = self._moved(tick)
+            if samples:
+                self._count(samples, tick.day)
+            if tick.day != self._swept_day:
+                self._connection.execute(_SQL["drop_buckets"], (tick.day - BUCKET_DAYS,))
+        self._swept_day = tick.day
+        return standings
+
+    def _moved(self, tick: Tick) -> tuple[list[Standing], list[Signed]]:
+        """Move the versions; return the answers and the samples that count, in order."""
+        rows = self._device_rows({move.slot for move in tick.moves})
+        before = dict(rows)
+        standings: list[Standing] = []
+        samples: list[Signed] = []
+        for move in tick.moves:
+            row, standing = judged(rows.get(move.slot), move, tick.day, self._backup_days)
+            if row is not None:
+                rows[move.slot] = row
+            if standing.verdict is Verdict.ACCEPTED:
+                samples += [(1, sample) for sample in move.contributed]
+                samples += [(-1, sample) for sample in move.retracted[: len(move.retracted) - standing.refused]]
+            standings.append(standing)
+        moved = [_standing_row(row) for slot, row in rows.items() if row is not before[slot]]
+        self._connection.executemany(_SQL["move"], moved)
+        return standings, samples
+
+    def _count(self, samples: Sequence[Signed], day: int) -> None:
+        facts = [(s.title, s.slot, sign, s.success_milli, s.day, s.tag) for sign, s in samples]
+        title, slot, sign, success, of_day, tag = np.asarray(facts, np.int64).T
+        keys, place = np.unique([title * _KEYS + slot, title * _KEYS + ALL_SLOTS], return_inverse=True)
+        place = place.reshape(-1)
+        rows = self._rows(keys)
+        rows.age(day)
+        rows.add(place, np.tile(sign, 2), np.tile(success, 2), np.tile(of_day, 2))
+        rows.count(place.tolist(), sign.tolist() * 2, tag.tolist() * 2)
+        self._put(keys, rows)
+        recent = (of_day > day - BUCKET_DAYS) & (of_day <= day + 1)
+        self._put_buckets((title * _KEYS + slot)[recent], of_day[recent], sign[recent], success[recent])
+        if told := [(way, sample) for way, sample in samples if sample.taste]:
+            self._hear(told, day)
+
+    def _rows(self, keys: Integers) -> Rows:
+        """Return the rows of these ascending keys, empty where there is none."""
+        rows = Rows.empty(len(keys))
+        stored: list[Any] = self._connection.execute(_SQL["sums"], (json.dumps(keys.tolist()),)).fetchall()
+        if stored:
+            key, samples, success, households, theta, tags, day, trends, shown = zip(*stored, strict=True)
+            place = np.searchsorted(keys, key)
+            for array, values in (
+                (rows.samples, samples),
+                (rows.success_milli, success),
+                (rows.day, day),
+                (rows.shown, shown),
+            ):
+                array[place] = values
+            rows.trends[place] = np.frombuffer(b"".join(trends)).reshape(len(place), -1)
+            for at, *sketch in zip(place.tolist(), households, theta, tags, strict=True):
+                rows.sketches[at] = Sketch(*sketch)
+        return rows
+
+    def _put(self, keys: Integers, rows: Rows) -> None:
+        """Write the rows, and what of them is to be shown from now on."""
+        rows.settle()
+        key, samples, success, day = (array.tolist() for array in (keys, rows.samples, rows.success_milli, rows.day))
+        trends = [row.tobytes() for row in rows.trends]
+        sketches = rows.sketches
+        self._connection.executemany(
+            _SQL["put_sums"],
+            [
+                (key[i], samples[i], success[i], sketch.households, sketch.theta, sketch.packed, day[i], trends[i])
+                for i, sketch in enumerate(sketches)
+            ],
+        )
+        ranks = rows.ranks().tolist()
+        self._connection.executemany(
+            _SQL["put_shown"],
+            [
+                (key[i], samples[i], success[i], households, day[i], trends[i], ranks[i])
+                if (households := sketches[i].households) >= LEAST_HOUSEHOLDS
+                else (key[i], 0, 0, 0, day[i], b"", None)
+                for i in rows.to_show().tolist()
+            ],
+        )
+
+    def _put_buckets(self, keys: Integers, days: Integers, sign: Integers, success: Integers) -> None:
+        """Add samples (n,) to their days, once for each day and key."""
+        pairs, place = np.unique(np.stack([days, keys], axis=1), axis=0, return_inverse=True)
+        sums = np.zeros((len(pairs), 2), np.int64)
+        np.add.at(sums, place.reshape(-1), np.stack([sign, sign * success], axis=1))
+        self._connection.executemany(_SQL["add_bucket"], np.hstack([pairs, sums]).tolist())
+
+    def _hear(self, told: Sequence[Signed], day: int) -> None:
+        """Add taste codes to their titles' audiences."""
+        titles, place = np.unique([sample.title for _, sample in told], return_inverse=True)
+        days, numbers = self._audiences(titles)
+        later = np.maximum(days, day)
+        numbers *= faded(later - days)[:, None]
+        sign = np.asarray([way for way, _ in told], np.float64)
+        age = later[place] - np.asarray([sample.day for _, sample in told])
+        np.add.at(numbers, place, (sign * faded(age))[:, None] * taste_numbers([sample.taste for _, sample in told]))
+        rows = zip(titles.tolist(), later.tolist(), (row.tobytes() for row in numbers), strict=True)
+        self._connection.executemany(_SQL["put_audience"], list(rows))
+
+    def _audiences(self, titles: Integers) -> tuple[Integers, Any]:
+        """Return (n,) days and (n, 1 + TASTE_NUMBERS) numbers of ascending titles, zeros where nothing was told."""
+        days, numbers = np.zeros(len(titles), np.int64), np.zeros((len(titles), 1 + TASTE_NUMBERS))
+        stored: Iterable[Any] = self._connection.execute(_SQL["audiences"], (json.dumps(titles.tolist()),))
+        for title, day, told in stored:
+            place = np.searchsorted(titles, title)
+            days[place], numbers[place] = day, np.frombuffer(told)
+        return days, numbers
+
+    # --- what is told ---
+
+    def aggregates(self) -> list[Aggregate]:
+        """Return all rows of sums, by title and context."""
+        rows = self._read("aggregates")
+        return [Aggregate(row[0], row[1], _figures(row[2:7]), _shown_figures(row[7:])) for row in rows]
+
+    def buckets(self, title: int, slot: int) -> dict[int, tuple[int, int]]:
+        """Return samples and success of a title in a context by day."""
+        return {day: (samples, success) for day, samples, success in self._read("buckets", title * _KEYS + slot)}
+
+    def audiences(self, titles: Sequence[int]) -> Floats:
+        """Return (n, 1 + TASTE_NUMBERS) float32: count and sums of the taste codes."""
+        ascending, place = np.unique(np.asarray(titles, np.int64), return_inverse=True)
+        with store_errors(self._location):
+            numbers: Floats = self._audiences(ascending)[1][place].astype(np.float32)
+        return numbers
+
+    def trending(self, most: int, titles: int) -> list[Shown]:
+        """Return the trendiest of what may be shown in all contexts."""
+        return [_shown(row) for row in self._read("trending", most, titles)]
+
+    def successful(self, most: int, least_rate: float) -> list[Shown]:
+        """Return the trendiest of what may be shown by context and goes well."""
+        return [_shown(row) for row in self._read("successful", most, least_rate)]
+
+    def hidden(self, since: int) -> list[int]:
+        """Return the catalog titles that lost their households."""
+        return [title for (title,) in self._read("hidden", since)]
+
+    def _read(self, name: str, *values: float) -> list[Any]:
+        with store_errors(self._location):
+            return self._connection.execute(_SQL[name], values).fetchall()
+
+    # --- what is done now and then ---
+
+    def fold(self, known: Mapping[int, int]) -> int:
+        """Add the rows of unknown titles to those of the catalog."""
+        hashes = [(title, -1 - title) for (title,) in self._read("unknown_titles")]
+        found = [(title, known[hashed]) for title, hashed in hashes if hashed in known]
+        for old, new in found:
+            with store_errors(self._location), transaction(self._connection):
+                self._fold(old, new)
+        return len(found)
+
+    def _fold(self, old: int, new: int) -> None:
+        keys = np.asarray([key for (key,) in self._read("keys_of", old)], np.int64)
+        theirs, ours = self._rows(keys), self._rows(keys + (new - old) * _KEYS)
+        for rows, other in ((ours, theirs), (theirs, ours)):
+            rows.age(other.day)
+        ours.samples += theirs.samples
+        ours.success_milli += theirs.success_milli
+        ours.trends += theirs.trends
+        for sketch, more in zip(ours.sketches, theirs.sketches, strict=True):
+            sketch.merge(more)
+        self._put(keys + (new - old) * _KEYS, ours)
+        self._connection.execute(_SQL["move_buckets"], (old, new))
+        days, numbers = self._audiences(np.sort(np.asarray([old, new])))
+        if days[0]:  # a title that is known by hash has the smaller number
+            later = days.max()
+            total = (numbers * faded(later - days)[:, None]).sum(axis=0)
+            self._connection.execute(_SQL["put_audience"], (new, int(later), total.tobytes()))
+        for name in ("drop_sums", "drop_shown", "drop_title_buckets", "drop_audience"):
+            self._connection.execute(_SQL[name], (old,))
+
+    def rest(self) -> None:
+        """Write the log into the file and empty it: it shows which sums moved together with which device."""
+        self._read("empty_log")
+
+    def backup(self, to: Path) -> None:
+        """Copy the database as it is now into a new file. Raises StoreError."""
+        with store_errors(str(to)):
+            target = apsw.Connection(str(to))
+            try:
+                with target.backup("main", self._connection, "main") as copying:
+                    copying.step()
+            finally:
+                target.close()
+
+    def size_bytes(self) -> int:
+        """Return what the file takes on disk, its log included."""
+        return size_bytes(self._location)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+def _standing_row(row: DeviceRow) -> tuple[int, ...]:
+    moved = row.incarnation, row.version, row.seen_day, row.contributed, row.retracted, row.horizon
+    return row.slot, *moved, row.mark_day, row.mark_version
+
+
+def _figures(columns: Sequence[Any]) -> Figures:
+    samples, success, households, day, trends = columns
+    return Figures(samples, success, households, day, tuple(np.frombuffer(trends).tolist()))
+
+
+def _shown_figures(columns: Sequence[Any]) -> Figures | None:
+    return None if columns[0] is None else _figures(columns)
+
+
+def _shown(row: Sequence[Any]) -> Shown:
+    return Shown(row[0], row[1], _figures(row[2:]))

@@ -1,0 +1,179 @@
+"""The sums of a shard as arrays: many samples are added to many rows at once; and the sketches that count households.
+
+A *row* is a title's sums in one context or in all of them. Everything here is arithmetic on what was read, nothing
+knows a database.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omega.core.shard_records import (
+    AUDIENCE_HALF_LIFE_DAYS,
+    HALF_LIVES_DAYS,
+    LEAST_HOUSEHOLDS,
+    MAX_TAGS,
+    RANKED_BY,
+    TAG_RANGE,
+    TASTE_NUMBERS,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Integers
+
+    Doubles = NDArray[np.float64]
+
+_HALF_LIVES = np.asarray(HALF_LIVES_DAYS)
+
+
+class Sketch:
+    """Counts distinct households: exactly up to MAX_TAGS, then by a sample of them, so that a repeat adds nobody.
+
+    Tags are uniform. Those below `theta` are kept; when they become too many, the largest becomes the new theta. A tag
+    that enters stands for TAG_RANGE / theta households, itself and those whose tags weren't kept: the counter of Ting,
+    "Streamed approximate counting of distinct elements" (KDD 2014), with a relative standard error of
+    1/sqrt(2 MAX_TAGS), 25 %. A bare counter in its place counts a series that 9 households watch daily 9 times a day.
+    """
+
+    __slots__ = ("households", "tags", "theta")
+
+    def __init__(self, households: int = 0, theta: int = TAG_RANGE, tags: bytes = b"") -> None:
+        """Take what `households`, `theta` and `packed` were."""
+        self.households, self.theta, self.tags = households, theta, array("I", tags)
+
+    @property
+    def packed(self) -> bytes:
+        """The tags, 4 bytes each."""
+        return self.tags.tobytes()
+
+    @property
+    def _worth(self) -> int:
+        return (TAG_RANGE + self.theta // 2) // self.theta
+
+    def add(self, tag: int) -> None:
+        """Count a household, unless it is counted."""
+        if tag >= self.theta or tag in self.tags:
+            return
+        self.households += self._worth
+        self.tags.append(tag)
+        if len(self.tags) > MAX_TAGS:
+            self.theta = max(self.tags)
+            self.tags.remove(self.theta)
+
+    def remove(self, tag: int) -> None:
+        """Count a household no more; one that isn't in the sample stood for nobody."""
+        if tag in self.tags:
+            self.tags.remove(tag)
+            self.households -= self._worth
+
+    def settle(self) -> None:
+        """Count no fewer than are known by their tags."""
+        self.households = max(self.households, len(self.tags))
+
+    def merge(self, other: Sketch) -> None:
+        """Count who is in either; exact while both are."""
+        tags, self.theta = {*self.tags, *other.tags}, min(self.theta, other.theta)
+        kept = sorted(tag for tag in tags if tag < self.theta)
+        if len(kept) > MAX_TAGS:
+            self.theta = kept[MAX_TAGS]
+        self.tags = array("I", kept[:MAX_TAGS])
+        if self.theta == TAG_RANGE:
+            self.households = len(self.tags)
+        else:
+            estimate = (len(self.tags) * TAG_RANGE + self.theta // 2) // self.theta
+            self.households = max(self.households, other.households, estimate)
+
+
+@dataclass(slots=True)
+class Rows:
+    """The sums of m rows, in one order."""
+
+    samples: Integers
+    """(m,)"""
+    success_milli: Integers
+    """(m,)"""
+    day: Integers
+    """(m,) the trends are worth this as of then."""
+    trends: Doubles
+    """(m, len(HALF_LIVES_DAYS))"""
+    sketches: list[Sketch]
+    shown: Integers
+    """(m,) households that stand shown, 0 where none do."""
+
+    @classmethod
+    def empty(cls, count: int) -> Rows:
+        """Return rows of nothing."""
+        zeros = [np.zeros(count, np.int64) for _ in range(4)]
+        trends = np.zeros((count, len(HALF_LIVES_DAYS)))
+        return cls(zeros[0], zeros[1], zeros[2], trends, [Sketch() for _ in range(count)], zeros[3])
+
+    def age(self, day: Integers | int) -> None:
+        """Bring the trends to a day, or (m,) days; never back."""
+        later = np.maximum(self.day, day)
+        self.trends *= np.exp2(-(later - self.day)[:, None] / _HALF_LIVES)
+        self.day = later
+
+    def add(self, place: Integers, sign: Integers, success_milli: Integers, day: Integers) -> None:
+        """Add n samples to the rows at `place` (n,); `sign` is 1, or -1 to take one back; by `day` it has decayed."""
+        np.add.at(self.samples, place, sign)
+        np.add.at(self.success_milli, place, sign * success_milli)
+        age = np.maximum(self.day[place] - day, 0)
+        np.add.at(self.trends, place, sign[:, None] * np.exp2(-age[:, None] / _HALF_LIVES))
+
+    def count(self, place: Sequence[int], sign: Sequence[int], tags: Sequence[int]) -> None:
+        """Count the households of the same n samples, in order."""
+        for where, way, tag in zip(place, sign, tags, strict=True):
+            if way > 0:
+                self.sketches[where].add(tag)
+            else:
+                self.sketches[where].remove(tag)
+
+    def settle(self) -> None:
+        """Bring the sums within their bounds."""
+        np.maximum(self.samples, 0, out=self.samples)
+        np.clip(self.success_milli, 0, 1000 * self.samples, out=self.success_milli)
+        np.maximum(self.trends, 0, out=self.trends)
+        for sketch in self.sketches:
+            sketch.settle()
+
+    def households(self) -> Integers:
+        """Return (m,) households."""
+        return np.asarray([sketch.households for sketch in self.sketches], np.int64)
+
+    def to_show(self) -> Integers:
+        """Return the places of rows whose shown figures are to be replaced, those that are to be hidden among them."""
+        now = self.households()
+        enough = now >= LEAST_HOUSEHOLDS
+        moved = np.abs(now - self.shown) >= LEAST_HOUSEHOLDS
+        places: Integers = np.flatnonzero(np.where(enough, moved, self.shown > 0))
+        return places
+
+    def ranks(self) -> Doubles:
+        """Return (m,) numbers that order trends as of any day: log2 of the decayed count, plus day / half-life."""
+        with np.errstate(divide="ignore"):
+            logs = np.log2(self.trends[:, RANKED_BY])
+        ranks: Doubles = logs + self.day / HALF_LIVES_DAYS[RANKED_BY]
+        return ranks
+
+
+def taste_numbers(codes: Sequence[bytes]) -> Doubles:
+    """Return (n, 1 + TASTE_NUMBERS): a 1, and the numbers -8..7 of a taste code."""
+    nibbles = np.frombuffer(b"".join(codes), np.uint8).reshape(len(codes), TASTE_NUMBERS // 2)
+    numbers = np.ones((len(codes), 1 + TASTE_NUMBERS))
+    numbers[:, 1::2] = (nibbles & 15) - 8.0
+    numbers[:, 2::2] = (nibbles >> 4) - 8.0
+    return numbers
+
+
+def faded(age_days: Integers) -> Doubles:
+    """Return what an audience is worth after so many days, (n,); never more than 1."""
+    worth: Doubles = np.exp2(-np.maximum(age_days, 0) / AUDIENCE_HALF_LIFE_DAYS)
+    return worth

@@ -1,0 +1,126 @@
+-- name: number_of
+-- The number of a device, and since when its tokens count.
+SELECT slot, counts_from FROM device WHERE device_id = ?
+
+-- name: enrol
+-- The next number.
+INSERT INTO device (slot, device_id, counts_from, seen_day, mark_day) VALUES (?1, ?2, ?3, ?4, ?4)
+
+-- name: counts_from
+-- Since when the tokens of each count, by number.
+SELECT counts_from FROM device ORDER BY slot
+
+-- name: device_count
+-- Numbers are dense.
+SELECT ifnull(max(slot) + 1, 0) FROM device
+
+-- name: revoke
+-- For good.
+UPDATE device SET counts_from = ?2 WHERE device_id = ?1
+
+-- name: devices
+-- Those of one tick, by number.
+SELECT slot, device_id, counts_from, incarnation, version, seen_day, contributed, retracted, horizon, mark_day,
+    mark_version
+FROM device WHERE slot IN (SELECT value FROM json_each(?))
+
+-- name: move
+-- Within the transaction that read where the device stood, and that holds the write lock.
+UPDATE device SET incarnation = ?2, version = ?3, seen_day = ?4, contributed = ?5, retracted = ?6, horizon = ?7,
+    mark_day = ?8, mark_version = ?9
+WHERE slot = ?1
+
+-- name: sums
+-- Some rows by key, with the households that stand shown.
+SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, ifnull(v.households, 0)
+FROM sums AS s LEFT JOIN shown AS v USING (key) WHERE s.key IN (SELECT value FROM json_each(?))
+
+-- name: put_sums
+-- Replaces the row.
+INSERT INTO sums (key, samples, success_milli, households, theta, tags, day, trends) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET samples = excluded.samples, success_milli = excluded.success_milli,
+    households = excluded.households, theta = excluded.theta, tags = excluded.tags, day = excluded.day,
+    trends = excluded.trends
+
+-- name: put_shown
+-- Replaces what may be shown.
+INSERT INTO shown (key, samples, success_milli, households, day, trends, rank) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET samples = excluded.samples, success_milli = excluded.success_milli,
+    households = excluded.households, day = excluded.day, trends = excluded.trends, rank = excluded.rank
+
+-- name: add_bucket
+-- Nothing falls below 0.
+INSERT INTO bucket (day, key, samples, success_milli) VALUES (?1, ?2, max(?3, 0), max(?4, 0))
+ON CONFLICT DO UPDATE SET samples = max(samples + ?3, 0), success_milli = max(success_milli + ?4, 0)
+
+-- name: drop_buckets
+-- Days that are over.
+DELETE FROM bucket WHERE day <= ?
+
+-- name: buckets
+-- The days of one title and context.
+SELECT day, samples, success_milli FROM bucket WHERE key = ? AND samples > 0 ORDER BY day
+
+-- name: audiences
+-- Some titles' audiences.
+SELECT title, day, numbers FROM audience WHERE title IN (SELECT value FROM json_each(?))
+
+-- name: put_audience
+-- Replaces the row.
+INSERT INTO audience (title, day, numbers) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET day = excluded.day, numbers = excluded.numbers
+
+-- name: aggregates
+-- Everything, with what may be shown of it; -8 >> 4 is -1, as a title known by hash needs it.
+SELECT s.key >> 4, s.key & 15, s.samples, s.success_milli, s.households, s.day, s.trends,
+    v.samples, v.success_milli, v.households, v.day, v.trends
+FROM sums AS s LEFT JOIN shown AS v ON v.key = s.key AND v.rank IS NOT NULL ORDER BY 1, 2
+
+-- name: trending
+-- The catalog's titles in all contexts, down the index.
+SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM shown
+WHERE rank IS NOT NULL AND key & 15 = 8 AND key BETWEEN 0 AND ?2 * 16 - 1 ORDER BY rank DESC, key LIMIT ?1
+
+-- name: successful
+-- The catalog's titles by context, posterior rates with a Beta(1, 1) prior.
+SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM shown
+WHERE rank IS NOT NULL AND key & 15 < 8 AND key >= 0 AND (1.0 + success_milli / 1000.0) / (2.0 + samples) >= ?2
+ORDER BY rank DESC, key LIMIT ?1
+
+-- name: hidden
+-- Titles that lost their households.
+SELECT key >> 4 FROM shown WHERE rank IS NULL AND day >= ? AND key & 15 = 8 AND key >= 0 ORDER BY key
+
+-- name: keys_of
+-- The rows of one title.
+SELECT key FROM sums WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+
+-- name: move_buckets
+-- Adds a title's days to another's.
+INSERT INTO bucket (day, key, samples, success_milli)
+SELECT day, key - ?1 * 16 + ?2 * 16, samples, success_milli FROM bucket WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, success_milli = success_milli + excluded.success_milli
+
+-- name: drop_sums
+-- Once all of a title was added to another's.
+DELETE FROM sums WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+
+-- name: drop_shown
+-- The same.
+DELETE FROM shown WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+
+-- name: drop_title_buckets
+-- The same.
+DELETE FROM bucket WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+
+-- name: drop_audience
+-- The same.
+DELETE FROM audience WHERE title = ?
+
+-- name: unknown_titles
+-- Those that are known by hash alone.
+SELECT DISTINCT key >> 4 FROM sums WHERE key < 0
+
+-- name: empty_log
+-- The log names what came together in one commit.
+PRAGMA wal_checkpoint(TRUNCATE)

@@ -1,0 +1,97 @@
+"""`omega shard serve` and `omega device sync`: what is in their way is named, and they find each other."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.shard.serving import Served
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Omega
+
+HEAT = '{"content_id":"heat-1995","watch_pct":0.95}'
+STATIC = ("--embedder", "static")
+
+
+def test_help_names_every_option(omega: Omega) -> None:
+    told = omega("shard", "serve", "--help").out
+    for option in ("--store", "--catalog", "--shard-id", "--max-devices", "--host", "--port", "--cert", "--enrol"):
+        assert option in told
+    assert "serve" in omega("shard", "--help").out
+
+
+@pytest.mark.parametrize("store", ["shard.db", "postgres://db/omega", "sqlite:", ""])
+def test_a_store_that_is_no_url_is_refused_and_none_is_made(omega: Omega, store: str) -> None:
+    told = omega("shard", "serve", "--store", store, "--port", "0", code=2).complaint
+    assert f"store is {store!r}, allowed: sqlite:///" in told
+    assert not Path("shard.db").exists()
+
+
+def test_a_store_that_cannot_be_opened_is_one_line(omega: Omega) -> None:
+    Path("taken").write_text("a file")
+    for store in ("sqlite:///taken", "sqlite:///taken/shard.db", "sqlite:///.", "sqlite:///"):
+        told = omega("shard", "serve", "--store", store, "--port", "0", "--enrol", "open", code=3).complaint
+        assert len(told) < 300
+
+
+def test_enrolment_is_open_on_this_machine_alone(omega: Omega) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1"):  # noqa: S104  (that is what is refused)
+        told = omega("shard", "serve", "--host", host, "--port", "0", "--enrol", "open", code=2).complaint
+        assert f"enrolment is open to everybody on '{host}', allowed: on 127.0.0.1" in told
+    assert "enrol is 'all', allowed: known, open" in omega("shard", "serve", "--enrol", "all", code=2).complaint
+    assert not Path("shard.db").exists()
+
+
+def test_a_port_in_use_is_named(omega: Omega) -> None:
+    with closing(socket.socket()) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        told = omega("shard", "serve", "--port", str(port), code=7).complaint
+        assert f"127.0.0.1:{port} can't be served at" in told
+        assert "choose another port" in told
+
+
+def test_a_certificate_that_is_not_there_is_refused(omega: Omega) -> None:
+    told = omega("shard", "serve", "--port", "0", "--cert", "pki", code=2).complaint
+    assert "omega shard cert" in told
+
+
+def test_a_tv_without_a_shard_is_told_to_name_one(omega: Omega) -> None:
+    omega("device", "observe", HEAT, *STATIC)
+    told = omega("device", "sync", *STATIC, code=2).complaint
+    assert "shard_url is not set, allowed: a URL like https://" in told
+    assert "OMEGA_SHARD_URL" in omega("device", "sync", "--help").out
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "shard.example", "https://", "https://x:99999"])
+def test_an_address_that_is_none_is_refused(omega: Omega, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("OMEGA_SHARD_URL", url)
+    done = omega("device", "sync", *STATIC, code=4 if "https" not in url else 2)
+    assert "allowed: http" in done.complaint
+
+
+def test_a_shard_that_is_gone_is_told_and_what_waits_is_told_later(
+    omega: Omega, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    omega("device", "observe", HEAT, *STATIC)
+    with Served(tmp_path / "shard") as shard:
+        monkeypatch.setenv("OMEGA_SHARD_URL", shard.url)
+        shard.kill()
+        told = omega("device", "sync", *STATIC, code=7).complaint
+        assert f"{shard.url} can't be reached" in told
+        failed = omega("device", "sync", *STATIC, "--json", code=7).json
+        assert (failed["outcome"], failed["contributed"]) == (None, 0)
+        assert "can't be reached" in failed["error"]
+        shard.start()
+        lines = omega("device", "sync", *STATIC).out.splitlines()
+        assert lines[0].startswith("counted: 1 rows told, 0 taken back")
+        assert " B up, " in lines[1]
+        assert ", 1 round trip, " in lines[1]
+        done = omega("device", "sync", *STATIC, "--json").json
+        assert (done["outcome"], done["contributed"], done["round_trips"]) == ("counted", 0, 1)

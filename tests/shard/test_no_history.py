@@ -1,0 +1,133 @@
+"""After a run the shard's files link no device and title: no table has both, no page, and no tag is a plain hash."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b, sha256
+from typing import TYPE_CHECKING
+
+import apsw
+from msgspec.structs import replace
+
+from omega.core.shard_records import TASTE_BYTES, unknown_title
+from omega.core.testing.shard_contract import NOW, TODAY
+from omega.core.types import title_key
+from omega.core.wire import Ack, Row
+from omega_storage.shard_sqlite import SqliteShardStore
+from tests.shard.playing import CATALOG, a_push, on_shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from omega.shard.shard import Shard
+
+DEVICES, TITLES, PAGE = 60, 40, 4_096
+IDS = [sha256(b"device %d" % slot).digest()[:16] for slot in range(DEVICES)]
+TASTES = [sha256(b"taste %d" % slot).digest()[:TASTE_BYTES] for slot in range(DEVICES)]
+HASHES = [title_key(f"unheard-of-{title}") >> 23 for title in range(TITLES)]
+"""Of titles that the catalog lacks: their references are long enough to be found in a file."""
+
+
+def rows_of(slot: int, context: int) -> tuple[Row, ...]:
+    """Return what a household watches in a context."""
+    titles = ((slot * 7 + step) % TITLES for step in range(4))
+    return tuple(Row(HASHES[title], context, TODAY, 1000, TASTES[slot], hashed=True) for title in titles)
+
+
+def test_no_page_holds_a_device_and_a_title(tmp_path: Path) -> None:
+    path, log = tmp_path / "s.db", tmp_path / "s.db-wal"
+    store = SqliteShardStore.open(path)
+    store.enrol(IDS, NOW)
+
+    async def play(shard: Shard) -> None:
+        for version in range(1, 4):
+            pushes = [a_push(version, *rows_of(slot, version)) for slot in range(DEVICES)]
+            answers = await asyncio.gather(*(shard.sync(slot, push) for slot, push in enumerate(pushes)))
+            assert all(isinstance(answer.receipt, Ack) for answer in answers)
+        await shard.sync(5, a_push(4, retracted=rows_of(5, 1)))
+        await shard.sync(6, replace(a_push(4), asks=TASTES[6]))
+        check(log.read_bytes()[32:], PAGE + 24)
+        store.backup(tmp_path / "backup.db")
+        store.rest()
+        assert log.stat().st_size == 0
+        for file in (path, tmp_path / "backup.db"):
+            check(file.read_bytes(), PAGE)
+
+    on_shard(store, play)
+    check(path.read_bytes(), PAGE)
+
+
+def check(held: bytes, size: int) -> None:
+    """Fail where a page of a file says who watched what, or where the search itself finds nothing."""
+    pages = [held[at : at + size] for at in range(0, len(held), size)]
+    references = [form for title in HASHES for form in references_of(title)]
+    of_devices = {at for at, page in enumerate(pages) if any(one in page for one in IDS)}
+    of_titles = {at for at, page in enumerate(pages) if any(one in page for one in references)}
+    assert of_devices
+    assert of_titles
+    assert not of_devices & of_titles
+    assert not any(taste in held for taste in TASTES)
+
+
+def references_of(hashed: int) -> Iterator[bytes]:
+    """Return a title's reference and keys as SQLite writes them: as a row's number, and in a row."""
+    title = unknown_title(hashed)
+    for number in (title, *(title * 16 + context for context in range(9))):
+        yield number.to_bytes(6, "big", signed=True)
+        rest, groups = (number % 2**64) >> 8, [number % 256]
+        for _ in range(8):
+            groups.append(0x80 | rest & 0x7F)
+            rest >>= 7
+        yield bytes(reversed(groups))
+
+
+def test_no_tag_can_be_worked_out_without_the_key(tmp_path: Path) -> None:
+    store = SqliteShardStore.open(tmp_path / "s.db")
+    store.enrol(IDS, NOW)
+
+    async def play(shard: Shard) -> None:
+        await asyncio.gather(*(shard.sync(slot, a_push(1, *rows_of(slot, 1))) for slot in range(DEVICES)))
+
+    on_shard(store, play)
+    connection = apsw.Connection(str(tmp_path / "s.db"))
+    kept = {
+        tags[at : at + 4] for (tags,) in connection.execute("SELECT tags FROM sums") for at in range(0, len(tags), 4)
+    }
+    connection.close()
+    assert len(kept) > 200
+    assert not kept & {tag for slot in range(DEVICES) for title in range(TITLES) for tag in plain_tags(slot, title)}
+
+
+def plain_tags(slot: int, title: int) -> Iterator[bytes]:
+    """Return what tags would be if whoever reads the file could work them out."""
+    for order in ("big", "little"):
+        for who in (slot.to_bytes(4, order), IDS[slot]):
+            said = who + HASHES[title].to_bytes(5, order)
+            for digest in (sha256(said).digest(), blake2b(said).digest(), keyless(said)):
+                yield digest[:4]
+                yield digest[3::-1]
+
+
+def keyless(said: bytes) -> bytes:
+    """Return the tag's own hash with no key."""
+    return blake2b(said, digest_size=4, person=b"omega-household").digest()
+
+
+def test_no_table_has_columns_for_both(tmp_path: Path) -> None:
+    SqliteShardStore.open(tmp_path / "s.db").close()
+    connection = apsw.Connection(str(tmp_path / "s.db"))
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    tables = {name: columns(connection, name) for name in names}
+    connection.close()
+    of_device = "slot device_id counts_from incarnation version seen_day contributed retracted horizon mark_day"
+    assert tables.pop("device") == {*of_device.split(), "mark_version"}
+    of_titles = "key title day samples success_milli households theta tags trends rank numbers"
+    assert set(tables) == {"sums", "shown", "bucket", "audience"}
+    assert set().union(*tables.values()) == set(of_titles.split())
+    assert not any(title.id.encode() in (tmp_path / "s.db").read_bytes() for title in CATALOG)
+
+
+def columns(connection: apsw.Connection, table: str) -> set[str]:
+    """Return a table's columns."""
+    return {row[0] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (table,))}

@@ -347,12 +347,12 @@ class Brain:
         `titles` are its arrays in the embedder's space. Raises InputError for another lineage or an earlier epoch.
         """
         self._check_later(catalog)
-        before = self._catalog, self._titles
-        self._catalog, self._titles = catalog, titles
+        before = self._catalog, self._published, self._titles
+        self._catalog, self._published = catalog, titles
         try:
             self._read()
         except BaseException:
-            self._catalog, self._titles = before
+            self._catalog, self._published, self._titles = before
             raise
         if self._mover:
             self._mover.adopt_catalog(catalog)

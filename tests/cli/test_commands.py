@@ -115,7 +115,13 @@ def test_every_command_is_called_by_a_test_here(path: tuple[str, ...]) -> None:
 def test_every_command_can_print_json() -> None:
     able = {path for path, command in COMMANDS.items() if any(option.name == "json" for option in command.params)}
     assert able == set(COMMANDS) - ONLY_JSON
-    assert able == set(JSON_RUNS) | NEED_FP32 | {("demo",), ("device", "daemon"), ("device", "sync"), ("doctor",)}
+    assert able == set(JSON_RUNS) | NEED_FP32 | {
+        ("demo",),
+        ("device", "daemon"),
+        ("device", "sync"),
+        ("doctor",),
+        ("shard", "serve"),
+    }
 
 
 @pytest.mark.parametrize("path", JSON_RUNS, ids=" ".join)

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import ExitStack, closing
 from datetime import UTC
 from importlib import import_module
@@ -30,25 +29,27 @@ from omega.core.errors import (
     StoreError,
     on_one_line,
 )
-from omega.core.files import atomic_folder
+from omega.core.files import atomic_folder, write_atomically
 from omega.core.machine import return_freed_memory, single_blas_thread, trim_memory
 from omega.core.registry import Registry
 from omega.core.settings import EXAMPLE_CATALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
+    from omega.core.identity.device_key import DeviceKey
     from omega.core.ports import DeviceStore, Embedder, TransportClient
     from omega.core.settings import Settings
     from omega.device.brain import Brain
     from omega.device.daemon.client import Client
     from omega.device.fallback import Fallback, Which
     from omega.device.moving import Mover
+    from omega.device.sync.entry import ShardLine
+    from omega.device.sync.memberships import Membership
     from omega.device.sync.report import Report as SyncReport
     from omega.device.sync.runtime import Line, Syncer
     from omega.fleet.demo import Day, Report
-    from omega_plugins.transports.certificates import Certificates
     from omega_storage.device_sqlite import SqliteDeviceStore
 
 EXAMPLE_CATALOG_PATH = Path(__file__).parent / "data" / "example.jsonl"
@@ -56,9 +57,11 @@ EXAMPLE_CATALOG_PATH = Path(__file__).parent / "data" / "example.jsonl"
 STATIC = "static"
 """The embedder that needs no model, and so the one to fall back to."""
 DEVICE_KEY_FILE = "device.key"
-"""The file that makes a TV a TV of its shard's."""
-SHARD_SPACE = "minilm-int4"
-_SQLITE = "sqlite:///"
+"""The file that makes a TV itself."""
+DEVICE_CERTIFICATE_FILE = "device.cert"
+"""Its maker's word for it, where there is one."""
+MEMBERSHIPS_FILE = "shards.json"
+"""The tokens that shards gave it."""
 STORE_FILE = "store.db"
 """The database's name in a TV's folder."""
 _BUILTINS = (
@@ -216,15 +219,6 @@ def connect(url: str, *, token: Callable[[], str], ca: Path | None = None, timeo
     return transport.connect(url, token=token, ca=ca, timeout_s=timeout_s)
 
 
-def make_certificates(
-    folder: Path, hosts: Sequence[str] | None = None, *, days: int = 365, force: bool = False
-) -> Certificates:
-    """Write a development CA and a server's certificate for `hosts`, by default localhost. Raises InputError."""
-    certificates = extra_module("omega_plugins.transports.certificates", "shard")
-    made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
-    return made
-
-
 def run_demo(
     settings: Settings,
     *,
@@ -317,77 +311,57 @@ def open_syncer(settings: Settings, brain: Brain, line: Line | None = None) -> S
     return syncer
 
 
-def open_line(settings: Settings) -> Line:
-    """Return the way to the shard of the settings. Raises SettingsError, PluginError."""
+def open_line(settings: Settings, *, code: str | None = None) -> ShardLine:
+    """Return the way to the shard of the settings; a `code` speaks for a TV that it doesn't know.
+
+    Raises SettingsError, PluginError, InputError.
+    """
     if not settings.shard_url:
         raise SettingsError("shard_url is not set, allowed: a URL like https://shard.example:8443: set it")
-    runtime = extra_module("omega.device.sync.runtime", "device")
-    messages = extra_module("omega.device.sync.messages", "device")
     entry = extra_module("omega.device.sync.entry", "device")
-    keys = extra_module("omega.core.identity.device_key", "device")
-    key = keys.DeviceKey.open(settings.store / DEVICE_KEY_FILE)
+    memberships = extra_module("omega.device.sync.memberships", "device")
+    vouchers = extra_module("omega.core.identity.vouchers", "device")
+    key, certificate = device_key(settings), settings.store / DEVICE_CERTIFICATE_FILE
+    passport = entry.Passport(
+        key,
+        memberships.Memberships(settings.store / MEMBERSHIPS_FILE),
+        certificate=vouchers.read_certificate(certificate) if certificate.exists() else None,
+        code=code,
+    )
 
-    def connected(url: str) -> Any:
-        return entry.Entry(lambda token: connect(url, token=token, ca=settings.ca), key)
+    def opened(url: str, token: Callable[[], str]) -> TransportClient:
+        return connect(url, token=token, ca=settings.ca)
 
-    line: Line = runtime.Line(settings.shard_url, connected, messages.WireCodec())
+    opened(settings.shard_url, str)  # no connection yet, but an address that is none ends it here
+    line: ShardLine = entry.ShardLine(settings.shard_url, passport, opened)
     return line
 
 
-def run_shard(
-    settings: Settings,
-    location: str,
-    *,
-    shard_id: int = 0,
-    max_devices: int = 4_000_000,
-    host: str = "127.0.0.1",
-    port: int = 8443,
-    certificate: tuple[Path, Path] | None = None,
-    keys: Path | None = None,
-    everybody: bool = False,
-    ready: Callable[[int], None] = lambda port: None,
-) -> None:
-    """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path.
+def device_key(settings: Settings) -> DeviceKey:
+    """Return the key that makes a TV itself, made on first use. Raises InputError."""
+    key: DeviceKey = extra_module("omega.core.identity.device_key", "device").DeviceKey.open(
+        settings.store / DEVICE_KEY_FILE
+    )
+    return key
 
-    With a `certificate` (chain and key) it speaks https. `everybody` admits whoever has a key, on loopback alone;
-    `ready` gets the port. Raises StoreError, InputError, TransportError.
-    """
-    import secrets  # noqa: PLC0415
 
-    if not location.startswith(_SQLITE):
-        raise InputError(f"store is {location!r}, allowed: {_SQLITE} and a path")
-    stores = extra_module("omega_storage.shard_sqlite", "shard")
-    server = extra_module("omega_plugins.transports.http.server", "shard")
-    shards, apps = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app"))
-    keyring, gate = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "gate"))
-    secret_file = extra_module("omega.core.identity.secret_file", "shard")
-    wire = extra_module("omega.core.wire", "shard")
-    if everybody:
-        gate.refuse_unless_loopback(host)
-    folder = keys or settings.home / "shard"
-    ring = keyring.open_ring(folder / "keys.json", time.time())
-    if not (folder / "tags.key").exists():
-        secret_file.make_secret(folder / "tags.key", secrets.token_bytes(32))
-    tag_key = secret_file.read_secret(folder / "tags.key", 32)
-    catalog, path = open_catalog(settings), Path(location.removeprefix(_SQLITE))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path.parent} can't be made ({error.strerror}): name another folder") from error
-    context = server.tls(*certificate) if certificate else None
+def certify_device(settings: Settings, maker_key: Path) -> Path:
+    """Let a maker's key vouch for this TV's, as a factory does; return the file beside it. Raises InputError."""
+    vouchers = extra_module("omega.core.identity.vouchers", "device")
+    keys = extra_module("omega.core.identity.device_key", "device")
+    if not maker_key.exists():
+        raise InputError(f"{maker_key} isn't there, allowed: a maker's key: make one with omega shard maker")
+    certificate = vouchers.certify(keys.DeviceKey.open(maker_key), device_key(settings).public_key)
+    file = settings.store / DEVICE_CERTIFICATE_FILE
+    write_atomically(file, vouchers.encode_certificate(certificate))
+    return file
 
-    async def served(bound: Any) -> None:
-        store = stores.SqliteShardStore.open(path, max_devices=max_devices)
-        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
-        app = apps.ShardApp(shard, shard_id, ring, everybody=everybody)
-        try:
-            await app.start()
-            await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
-        finally:
-            await shard.close()
 
-    with closing(server.bind(host, port)) as bound:
-        server.run(served(bound))
+def enrol(settings: Settings, *, code: str | None = None) -> Membership:
+    """Let the shard of the settings admit this TV, now. Raises SettingsError, InputError, TransportError."""
+    import asyncio  # noqa: PLC0415  (20 ms that few commands need)
+
+    return asyncio.run(open_line(settings, code=code).enrol())
 
 
 def sync_now(settings: Settings, brain: Brain | Client, line: Line | None = None) -> SyncReport:
@@ -401,8 +375,6 @@ def sync_now(settings: Settings, brain: Brain | Client, line: Line | None = None
 
     if isinstance(brain, Client):
         return brain.sync()
-    if line is None and settings.shard_url:
-        connect(settings.shard_url, token=str, ca=settings.ca)  # no connection yet, but an address that is none ends it
     syncer = open_syncer(settings, brain, line)
 
     async def once() -> SyncReport:

@@ -19,6 +19,9 @@ EmbedderName = Annotated[str | None, typer.Option(metavar="NAME", help="Embedder
 ModelFolder = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Model folder.", show_default="the embedder's own")
 ]
+ShardStore = Annotated[
+    str, typer.Option("--store", metavar="URL", help="Where a shard's sums are kept: sqlite:/// and a path.")
+]
 Context = Annotated[
     str | None,
     typer.Option(metavar="JSON", help='Context like {"time":"evening","mood":"relaxed"}.', show_default="now"),

@@ -17,13 +17,11 @@ from omega.core.errors import CatalogError, InputError, MissingExtraError, Model
 from omega.core.settings import resolve
 from omega.core.testing.fakes import Clock
 from omega.core.types import ViewContext, ViewingEvent
-from omega.device.sync.messages import WireCodec
-from omega.device.sync.runtime import Line
 from omega.fleet.demo import START
 from omega.fleet.households import PERSONAS
 from omega_plugins.embedders import MODELS
 from tests.device.sync.shards import Shard
-from tests.device.sync.wires import Wires
+from tests.device.sync.wires import Direct, Wires
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -187,7 +185,7 @@ def test_one_sync_over_a_line_that_is_given(settings: Settings) -> None:
         brain.observe(ViewingEvent(content_id="heat-1995", watch_pct=0.9))
         shard = Shard(compose.open_catalog(settings), space=brain.space)
         wires = Wires({"shard-a": shard})
-        report = compose.sync_now(settings, brain, Line("shard-a", wires.connect, WireCodec()))
+        report = compose.sync_now(settings, brain, Direct("shard-a", wires.connect))
     assert (report.contributed, report.round_trips, report.error) == (1, 1, None)
     assert wires.closed == ["shard-a"]
     with closing(compose.open_brain(settings)) as brain, pytest.raises(SettingsError, match="shard_url"):

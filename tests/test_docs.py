@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import socket
@@ -133,7 +134,7 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_readmes_device_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMEGA_HOME", str(tmp_path))
-    (script,) = (block for block in blocks(ROOT / "README.md", "sh") if "device init" in block)
+    (script,) = (block for block in blocks(ROOT / "README.md", "sh") if "device init" in block and "SHARD_URL" not in block)
     omega = f"{shlex.quote(sys.executable)} -m omega_cli"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("./run omega", omega)],
@@ -144,6 +145,33 @@ def test_the_readmes_device_commands_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert done.returncode == 0, done.stderr
     assert "Heat" in done.stdout
     assert "The Godfather (1972), movie: score" in done.stdout
+
+
+def test_the_readmes_walk_of_a_shard_and_a_tv_runs(tmp_path: Path) -> None:
+    shard, tv = (block for block in blocks(ROOT / "README.md", "sh") if "8443" in block)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    omega = f"{shlex.quote(sys.executable)} -m omega_cli"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    served, daemon = (environment | {"OMEGA_HOME": str(tmp_path / name)} for name in ("shard", "tv"))
+
+    def pasted(block: str) -> list[str]:
+        return ["bash", "-euo", "pipefail", "-c", block.replace("./run omega", omega).replace("8443", port)]
+
+    with subprocess.Popen(
+        pasted(f"exec {shard}"), stdout=subprocess.PIPE, text=True, env=served, cwd=tmp_path
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == f"ready: process {process.pid} serves http://127.0.0.1:{port}\n"
+        try:
+            done = subprocess.run(pasted(tv), capture_output=True, text=True, check=False, env=daemon, cwd=tmp_path)
+        finally:
+            process.terminate()
+    assert (done.returncode, process.returncode) == (0, 0), done.stderr
+    assert "counted: 1 row told, 0 taken back" in done.stdout
+    assert " B up, " in done.stdout
+    assert (tmp_path / "shard.db").exists()
 
 
 def test_figures_stand_between_their_marks() -> None:

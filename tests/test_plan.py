@@ -22,8 +22,7 @@ from omega.core.machine import run_fresh
 from omega.core.settings import resolve
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent
 from omega.core.wire import Ack, Push, decode, encode, join
-from omega.device.sync.messages import WireCodec
-from omega.device.sync.runtime import Line
+from tests.device.sync.wires import Direct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,8 +118,8 @@ def test_sync_bandwidth(tmp_path: Path) -> None:
             for title in draw.sample(open_catalog(settings).titles, 100):
                 tv.observe(ViewingEvent(content_id=title.id, watch_pct=draw.random()))
         assert tv.counts()[1] == 100
-        done = sync_now(settings, tv, Line("scale", lambda shard: scale, WireCodec()))
-        again = sync_now(settings, tv, Line("scale", lambda shard: scale, WireCodec()))
+        done = sync_now(settings, tv, Direct("scale", lambda shard: scale))
+        again = sync_now(settings, tv, Direct("scale", lambda shard: scale))
     assert (done.error, done.contributed, done.round_trips) == (None, 100, 1)
     assert (again.error, again.contributed) == (None, 0)
     print(f"{len(scale.frames[0])} B")

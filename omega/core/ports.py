@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from omega.core.identity.admission import Candidate
+    from omega.core.identity.vouchers import Code
     from omega.core.records import (
         Contribution,
         Forgotten,
@@ -452,8 +454,20 @@ class ShardStore(ABC):
         """
 
     @abstractmethod
-    def find(self, device_id: bytes) -> tuple[int, int] | None:
-        """Return a device's number, and since when its tokens count (FOR_GOOD once revoked); None for a stranger."""
+    def bind(self, shard_id: int, key_mark: bytes) -> None:
+        """Be this shard's store from now on, with tags by the key of this mark. MUST raise StoreError if another's."""
+
+    @abstractmethod
+    def admit(self, candidate: Candidate, now: int) -> int | None:
+        """Return the number of a device that `admission.judged` admits; None when there are too many.
+
+        MUST raise DeniedError as that does, and write what is spent, a use of a code or of a maker's quota, in the
+        transaction that reads how much of it there is.
+        """
+
+    @abstractmethod
+    def add_code(self, code: Code, now: int) -> None:
+        """Admit as many devices as the code has uses, durably; codes that admit nobody any more are dropped."""
 
     @abstractmethod
     def counts_from(self) -> Integers:
@@ -462,6 +476,10 @@ class ShardStore(ABC):
     @abstractmethod
     def revoke(self, device_id: bytes) -> bool:
         """Shut a device out for good, durably; return whether it was known."""
+
+    @abstractmethod
+    def revoked(self) -> list[int]:
+        """Return the numbers of the devices that were shut out, ascending; quick among millions."""
 
     @abstractmethod
     def commit(self, tick: Tick) -> list[Standing]:

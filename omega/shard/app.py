@@ -5,23 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from omega.core.errors import DeniedError, InputError, StoreError, WireCode, WireError
-from omega.core.identity.admission import Standing as Known
-from omega.core.identity.admission import judged
-from omega.core.identity.gate import Gate
-from omega.core.identity.messages import Answer as Enrolling
-from omega.core.identity.messages import decode as parsed
-from omega.core.identity.messages import encode as worded
-from omega.core.identity.tokens import FOR_GOOD, Tokens
+import msgspec
+
+from omega.core.errors import DeniedError, InputError, WireCode, WireError
 from omega.core.ports import MAX_FRAME_BYTES, Reply, SyncApp
 from omega.core.wire import Push, Reason, Resync, decode, encode, join, plan_pull
 from omega.shard.answers import Refusal, Refused
+from omega.shard.entrance import Entrance
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from omega.core.identity.keyring import KeyRing
+    from omega.core.identity.vouchers import Maker
     from omega.core.wire import Pull
     from omega.shard.answers import Answer
     from omega.shard.shard import Shard
@@ -39,24 +36,29 @@ class ShardApp(SyncApp):
         shard_id: int,
         ring: KeyRing,
         *,
+        region: str = "",
+        makers: Iterable[Maker] = (),
         everybody: bool = False,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`ring` signs tokens; `everybody` admits whoever has a key, for loopback alone."""
-        self._shard, self._now = shard, now
-        self._counts_from: list[int] = []
-        self._tokens = Tokens(ring, shard_id, self._since)
-        self._gate = Gate(self._tokens, everybody=everybody)
+        """`ring` signs tokens, `makers` speak for devices; `everybody` admits whoever has a key, for loopback alone.
+
+        `region` is only told: whom the shard's one pull is for.
+        """
+        self._shard = shard
+        self._who = {"shard": shard_id, "region": region}
+        self.entrance = Entrance(shard, shard_id, ring, makers, now, everybody=everybody)
+        """Who may speak."""
         self._pulls: dict[int, bytes] = {}  # the frames of the newest shared pulls, by id
 
     async def start(self) -> None:
         """Start the shard, and read who may speak. Raises StoreError."""
         await self._shard.start()
-        self._counts_from = await self._shard.counts_from()
+        await self.entrance.start()
 
     def sync(self, token: str, body: bytes) -> Awaitable[Reply]:
         """Return what becomes of a frame; without a token, of a question to be enrolled."""
-        return self._enrolled(body) if not token else self._synced(token, body)
+        return self.entrance.enrol(body) if not token else self._synced(token, body)
 
     def artifact(self, sha256: str) -> Path | None:
         """Return None: this shard publishes no files yet."""
@@ -66,11 +68,11 @@ class ShardApp(SyncApp):
     def health(self) -> Reply:
         """Return 503 while the store fails."""
         taking = not self._shard.failing
-        return Reply(200 if taking else 503, b'{"taking":%s}' % (b"true" if taking else b"false"))
+        return Reply(200 if taking else 503, msgspec.json.encode({"taking": taking, **self._who}))
 
     async def _synced(self, token: str, body: bytes) -> Reply:
         try:
-            slot = self._tokens.check(token, self._now())
+            slot = self.entrance.check(token)
             push = decode(body, max_bytes=MAX_FRAME_BYTES)
             if not isinstance(push, Push):
                 return Reply(400, b"the frame is no push: send a push")
@@ -84,19 +86,9 @@ class ShardApp(SyncApp):
         except InputError as error:
             return Reply(400, str(error).encode())
 
-    def _since(self, slot: int) -> int:
-        return self._counts_from[slot] if slot < len(self._counts_from) else FOR_GOOD
-
     def _unread(self) -> Resync:
         """Ask for the same without a dictionary."""
         return Resync(header=self._shard.header, incarnation=0, version=0, reason=Reason.DICTIONARY)
-
-    def _noted(self, slot: int, since: int) -> None:
-        """Take note of a slot that is new; its tokens count from now. Reading millions anew for each would not do."""
-        new = slot + 1 - len(self._counts_from)
-        self._counts_from.extend([FOR_GOOD] * new)
-        if self._counts_from[slot] == FOR_GOOD:  # new: who was revoked gets no slot
-            self._counts_from[slot] = since
 
     def _reply(self, answer: Answer) -> Reply:
         if isinstance(answer.receipt, Refused):
@@ -116,24 +108,3 @@ class ShardApp(SyncApp):
                 del self._pulls[next(iter(self._pulls))]
             self._pulls[pull.pull_id] = plan_pull(pull).frame
         return self._pulls[pull.pull_id]
-
-    async def _enrolled(self, body: bytes) -> Reply:
-        """Give a challenge for an empty body, and a token for one that is answered."""
-        try:
-            if not body:
-                return Reply(200, worded(self._gate.challenge(self._now())))
-            candidate = self._gate.examine(parsed(body, Enrolling), self._now())
-            found = await self._shard.find(candidate.device)
-            judged(candidate, Known(*found) if found else Known(), self._now())
-            since = int(self._now())
-            slot = await self._shard.enrol(candidate.device)
-            if slot is None:
-                return Reply(503, b"this shard is full, or the device was revoked", (("retry-after", "3600"),))
-            self._noted(slot, since)
-            return Reply(200, worded(self._gate.admit(slot, self._now())))
-        except DeniedError as error:
-            return Reply(401, str(error).encode())
-        except StoreError as error:
-            return Reply(503, str(error).encode(), (("retry-after", "30"),))
-        except InputError as error:
-            return Reply(400, str(error).encode())

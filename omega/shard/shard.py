@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from omega.core.catalog import Catalog
+    from omega.core.identity.admission import Candidate
     from omega.core.ports import ShardStore
     from omega.core.shard_records import Standing
     from omega.core.wire import Artifact, Pull, Push
@@ -125,14 +126,13 @@ class Shard:
             return Answer(receipt)
         return Answer(replace(receipt, resolved=intake.resolved(push)), self._pull(slot, push))
 
-    async def enrol(self, device: bytes) -> int | None:
-        """Return a device's slot, now or before; None when it was revoked or the shard is full. Raises StoreError."""
-        [slot] = await self._ticks.call(partial(self._store.enrol, [device], int(self._now())))
-        return slot
+    async def admit(self, candidate: Candidate) -> int | None:
+        """Return a device's slot, now or before; None when the shard is full. Raises DeniedError, StoreError."""
+        return await self._ticks.call(partial(self._store.admit, candidate, int(self._now())))
 
-    async def find(self, device: bytes) -> tuple[int, int] | None:
-        """Return a device's slot, and since when its tokens count; None for a stranger. Raises StoreError."""
-        return await self._ticks.call(partial(self._store.find, device))
+    async def revoked(self) -> list[int]:
+        """Return the slots of the devices that were shut out. Raises StoreError."""
+        return await self._ticks.call(self._store.revoked)
 
     async def counts_from(self) -> list[int]:
         """Return by slot since when the device's tokens count, unix seconds. Raises StoreError."""

@@ -7,14 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from omega.core.errors import InputError, StoreError
-from omega.core.ports import ShardStore
+from omega.core.errors import StoreError
 from omega.core.shard_records import (
     ALL_SLOTS,
     BUCKET_DAYS,
-    DAY_S,
-    DEVICE_ID_BYTES,
-    FOR_GOOD,
     LEAST_HOUSEHOLDS,
     TASTE_NUMBERS,
     Aggregate,
@@ -24,6 +20,7 @@ from omega.core.shard_records import (
     Verdict,
 )
 from omega_storage.connection import apsw, connect, is_read_only, migrate, size_bytes, store_errors, transaction
+from omega_storage.shard_devices import SqliteShardDevices
 from omega_storage.shard_moves import judged
 from omega_storage.shard_sums import Rows, Sketch, faded, taste_numbers
 from omega_storage.sql import migrations, queries
@@ -48,22 +45,21 @@ Signed: TypeAlias = "tuple[int, Sample]"
 """1 for a contribution, -1 for a retraction."""
 
 
-class SqliteShardStore(ShardStore):
+class SqliteShardStore(SqliteShardDevices):
     """Devices and sums in one file; use it from one thread at a time."""
 
     NAME: ClassVar[str] = "sqlite"
 
     def __init__(self, connection: apsw.Connection, *, max_devices: int, backup_days: int) -> None:
         """Take over an open connection, which `close` closes; raises as `open` does."""
-        self._connection, self._location = connection, connection.filename
-        self._max_devices, self._backup_days = max_devices, backup_days
-        self._swept_day = 0
+        location = connection.filename
         if is_read_only(connection):
-            raise StoreError(f"{self._location} can't be written, a shard must: make it and its folder writable")
-        with store_errors(self._location):
-            migrate(connection, migrations("shard"), APPLICATION_ID, self._location)
+            raise StoreError(f"{location} can't be written, a shard must: make it and its folder writable")
+        with store_errors(location):
+            migrate(connection, migrations("shard"), APPLICATION_ID, location)
             connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
-            self._devices = int(connection.execute(_SQL["device_count"]).get)
+        super().__init__(connection, max_devices=max_devices)
+        self._backup_days, self._swept_day = backup_days, 0
 
     @classmethod
     def open(cls, location: Path | str, *, max_devices: int = 4_000_000, backup_days: int = 7) -> Self:
@@ -77,59 +73,6 @@ class SqliteShardStore(ShardStore):
         except BaseException:
             connection.close()
             raise
-
-    # --- devices ---
-
-    def enrol(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
-        """Return the number of each device, None for who may not come in."""
-        if bad := next((one for one in device_ids if len(one) != DEVICE_ID_BYTES), None):
-            raise InputError(f"a device id has {len(bad)} bytes, allowed {DEVICE_ID_BYTES}: hash its public key")
-        before = self._devices
-        try:
-            with store_errors(self._location), transaction(self._connection):
-                return [self._enrolled(device_id, now) for device_id in device_ids]
-        except BaseException:
-            self._devices = before
-            raise
-
-    def _enrolled(self, device_id: bytes, now: int) -> int | None:
-        if found := self._connection.execute(_SQL["number_of"], (device_id,)).fetchone():
-            slot, counts_from = found
-            return None if counts_from == FOR_GOOD else int(slot)
-        if self._devices >= self._max_devices:
-            return None
-        self._connection.execute(_SQL["enrol"], (self._devices, device_id, now, now // DAY_S))
-        self._devices += 1
-        return self._devices - 1
-
-    def revoke(self, device_id: bytes) -> bool:
-        """Shut a device out for good."""
-        with store_errors(self._location):
-            self._connection.execute(_SQL["revoke"], (device_id, FOR_GOOD))
-            return self._connection.changes() > 0
-
-    def find(self, device_id: bytes) -> tuple[int, int] | None:
-        """Return a device's number, and since when its tokens count; None for a stranger."""
-        with store_errors(self._location):
-            found = self._connection.execute(_SQL["number_of"], (device_id,)).fetchone()
-        return None if found is None else (int(found[0]), int(found[1]))
-
-    def counts_from(self) -> Integers:
-        """Return (n,) since when the tokens of each device count, by number."""
-        return np.asarray([moment for (moment,) in self._read("counts_from")], np.int64)
-
-    def device(self, slot: int) -> DeviceRow | None:
-        """Return what is known of a device."""
-        with store_errors(self._location):
-            return self._device_rows([slot]).get(slot)
-
-    def device_count(self) -> int:
-        """Return how many devices are enrolled."""
-        return self._devices
-
-    def _device_rows(self, slots: Iterable[int]) -> dict[int, DeviceRow]:
-        rows: Iterable[Any] = self._connection.execute(_SQL["devices"], (json.dumps(list(slots)),))
-        return {row[0]: DeviceRow(*row) for row in rows}
 
     # --- a tick ---
 
@@ -277,10 +220,6 @@ class SqliteShardStore(ShardStore):
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that lost their households."""
         return [title for (title,) in self._read("hidden", since)]
-
-    def _read(self, name: str, *values: float) -> list[Any]:
-        with store_errors(self._location):
-            return self._connection.execute(_SQL[name], values).fetchall()
 
     # --- what is done now and then ---
 

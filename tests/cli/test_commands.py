@@ -29,6 +29,7 @@ JSON_RUNS = {
     ("catalog", "check"): (),
     ("catalog", "show"): (),
     ("config", "show"): (),
+    ("device", "certify"): ("acme.key",),
     ("device", "consolidate"): (),
     ("device", "forget"): ("--all", "--yes"),
     ("device", "import"): ("household.json",),
@@ -45,6 +46,8 @@ JSON_RUNS = {
     ("prove",): ("--only", "model-size"),
     ("shard", "keygen"): (),
     ("shard", "cert"): ("certificates",),
+    ("shard", "enrol"): (),
+    ("shard", "maker"): ("acme.key", "makers.json", "--name", "Acme", "--quota", "9"),
 }
 """Arguments that each command needs to print JSON; demo, daemon, sync and doctor have tests of their own."""
 NEED_FP32 = {("model", "bench"), ("model", "export"), ("model", "quantize")}
@@ -118,8 +121,10 @@ def test_every_command_can_print_json() -> None:
     assert able == set(JSON_RUNS) | NEED_FP32 | {
         ("demo",),
         ("device", "daemon"),
+        ("device", "enrol"),
         ("device", "sync"),
         ("doctor",),
+        ("shard", "revoke"),
         ("shard", "serve"),
     }
 
@@ -132,6 +137,8 @@ def test_json_is_all_that_stdout_gets(path: tuple[str, ...], omega: Omega) -> No
     if path[0] == "artifact":
         omega("artifact", "keygen", "operator.key")
         omega("artifact", "publish", *JSON_RUNS["artifact", "publish"])
+    if path == ("device", "certify"):
+        omega("shard", "maker", *JSON_RUNS["shard", "maker"])
     done = omega(*path, *JSON_RUNS[path], "--json")
     assert done.json
     assert done.err == ""

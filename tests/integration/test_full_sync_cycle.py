@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from omega.compose import make_certificates, open_brain, open_catalog, sync_now
+from omega.compose import open_brain, open_catalog, sync_now
 from omega.core.settings import resolve
 from omega.core.testing.shard_contract import sums_of
 from omega.core.types import DayType, TimeSlot, ViewContext, ViewingEvent, title_key
 from omega.device.sync import link, trends
 from omega.device.sync.session import Outcome
+from omega.shards import make_certificates
 from omega_storage.shard_sqlite import SqliteShardStore
 from tests.shard.serving import Served
 
@@ -58,11 +59,11 @@ class Household:
 
     def told(self) -> Counter[tuple[int, int, int]]:
         """Return how often each title, context and success was told to the shard, by the ledger."""
-        url, ordinals = self.settings.shard_url, {title_key(t.id): at for at, t in enumerate(self._titles)}
-        at = link.read(self.brain._store, url, 0)
-        rows = [row for rows in self.brain._store.ledger.since(url, at.incarnation, 0).values() for row in rows]
+        shard, ordinals = "shard-0", {title_key(t.id): at for at, t in enumerate(self._titles)}
+        at = link.read(self.brain._store, shard, 0)
+        rows = [row for rows in self.brain._store.ledger.since(shard, at.incarnation, 0).values() for row in rows]
         assert not any(row.retracts for row in rows)
-        assert not self.brain._store.ledger.waiting(url, at.incarnation, 1)
+        assert not self.brain._store.ledger.waiting(shard, at.incarnation, 1)
         return Counter((ordinals[row.title_key], row.slot, row.success_milli) for row in rows)
 
 

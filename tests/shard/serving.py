@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Served:
     """A shard with its store in a folder; the block ends it by SIGTERM, which must go well."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, enrol: str = "open") -> None:
         """`options` are the command's, beside store, port and enrolment."""
-        self._folder, self._options = folder, options
+        self._folder, self._options = folder, ["--enrol", enrol, *options]
         self.database = folder / "shard.db"
         self.url = ""
         self._process: subprocess.Popen[str] | None = None
@@ -31,7 +31,7 @@ class Served:
 
     def start(self) -> None:
         """Start it, at the port that it had before, and wait until it listens."""
-        flags = ["--store", f"sqlite:///{self.database}", "--enrol", "open", "--port", str(self.port), "--json"]
+        flags = ["--store", f"sqlite:///{self.database}", "--port", str(self.port), "--json"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "omega_cli", "shard", "serve", *flags, *self._options],
             stdout=subprocess.PIPE,

@@ -41,9 +41,13 @@ class Gate:
     def __init__(self, tokens: Tokens, makers: Iterable[Maker] = (), *, everybody: bool = False) -> None:
         """`everybody` admits whoever has a key: `refuse_unless_loopback` belongs beside it."""
         self._tokens = tokens
-        self._makers = {maker.id: maker for maker in makers}
         self._everybody = everybody
         self._spent = Spent(MOST_SPENT)
+        self.use(makers)
+
+    def use(self, makers: Iterable[Maker]) -> None:
+        """Take the makers as they are now."""
+        self._makers = {maker.id: maker for maker in makers}
 
     def challenge(self, now: float) -> Challenge:
         """Return a challenge that can be answered for CHALLENGE_S; nothing is kept of it."""

@@ -12,9 +12,10 @@ from omega.core.errors import InputError, shown
 from omega.core.files import read_bounded
 from omega.core.identity import ed25519
 from omega.core.identity.device_key import id_of
-from omega.core.identity.messages import Certificate
+from omega.core.identity.messages import MAX_MESSAGE_BYTES, Certificate, decode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from omega.core.identity.device_key import DeviceKey
@@ -79,6 +80,21 @@ def read_makers(path: Path) -> tuple[Maker, ...]:
     if len({maker.id for maker in makers}) < len(makers):
         raise InputError(f"{path} names a public key twice, allowed: once: leave one of the two out")
     return makers
+
+
+def encode_makers(makers: Iterable[Maker]) -> bytes:
+    """Return what `read_makers` reads."""
+    return msgspec.json.format(msgspec.json.encode(tuple(makers)), indent=2) + b"\n"
+
+
+def encode_certificate(certificate: Certificate) -> bytes:
+    """Return what `read_certificate` reads."""
+    return msgspec.json.encode(certificate) + b"\n"
+
+
+def read_certificate(path: Path) -> Certificate:
+    """Return the certificate in a file, as `certify` made it. Raises InputError."""
+    return decode(read_bounded(path, MAX_MESSAGE_BYTES), Certificate)
 
 
 def new_code(now: float, *, uses: int, lifetime_s: int) -> tuple[str, Code]:

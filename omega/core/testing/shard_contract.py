@@ -15,7 +15,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from omega.core.errors import InputError
+from omega.core.errors import DeniedError, InputError, StoreError
+from omega.core.identity.admission import Candidate
+from omega.core.identity.vouchers import Maker, code_digest, new_code
 from omega.core.shard_records import (
     ALL_SLOTS,
     BUCKET_DAYS,
@@ -153,6 +155,63 @@ class ShardStoreContract(ABC):
         assert store.counts_from()[2:5].tolist() == [NOW, FOR_GOOD, NOW]
         assert [s.verdict for s in told(store, a_move(3, 1, a_sample()))] == [Verdict.STRANGER]
         assert sums_of(store) == {}
+
+    def test_knows_who_was_shut_out(self, store: ShardStore) -> None:
+        assert store.revoked() == []
+        for slot in (31, 4):
+            assert store.revoke(an_id(slot))
+        assert store.revoked() == [4, 31]
+        with pytest.raises(DeniedError):
+            store.admit(Candidate(an_id(4), everybody=True), NOW)
+
+    def test_admits_whom_it_knows_and_nobody_unvouched(self, store: ShardStore) -> None:
+        assert store.admit(Candidate(an_id(4)), NOW + 5) == 4
+        with pytest.raises(DeniedError):
+            store.admit(Candidate(an_id(50)), NOW)
+        assert store.admit(Candidate(an_id(50), everybody=True), NOW) == 50
+        assert store.device_count() == 51
+
+    def test_a_code_admits_as_many_as_it_has_uses_until_it_ends(self, store: ShardStore) -> None:
+        text, code = new_code(NOW, uses=2, lifetime_s=100)
+        store.add_code(code, NOW)
+        by_code = [Candidate(an_id(slot), code=code_digest(text)) for slot in range(50, 54)]
+        with pytest.raises(DeniedError):
+            store.admit(by_code[0], NOW + 100)
+        with pytest.raises(DeniedError):
+            store.admit(Candidate(an_id(50), code=code_digest("0000-0000-0000-0000")), NOW)
+        assert [store.admit(one, NOW + 99) for one in (*by_code[:2], by_code[0])] == [50, 51, 50]
+        with pytest.raises(DeniedError):
+            store.admit(by_code[2], NOW)
+        more, another = new_code(NOW, uses=1, lifetime_s=9)
+        store.add_code(another, NOW)
+        assert store.admit(Candidate(an_id(53), code=code_digest(more)), NOW) == 52
+
+    def test_a_maker_admits_up_to_its_quota(self, store: ShardStore) -> None:
+        acme, other = (Maker(name, bytes([at]) * 32, quota=2) for at, name in enumerate(("Acme", "Other")))
+        assert [store.admit(Candidate(an_id(slot), acme), NOW) for slot in (50, 51, 50)] == [50, 51, 50]
+        with pytest.raises(DeniedError):
+            store.admit(Candidate(an_id(52), acme), NOW)
+        text, code = new_code(NOW, uses=1, lifetime_s=9)
+        store.add_code(code, NOW)
+        assert store.admit(Candidate(an_id(52), acme, code_digest(text)), NOW) == 52, "what the quota lacks, a code has"
+        assert store.admit(Candidate(an_id(53), other), NOW) == 53
+
+    def test_who_finds_no_room_spends_nothing(self, tmp_path: Path) -> None:
+        store = self.make(tmp_path, max_devices=1)
+        text, code = new_code(NOW, uses=1, lifetime_s=9)
+        store.add_code(code, NOW)
+        store.enrol([an_id(0)], NOW)
+        by_code = Candidate(an_id(1), code=code_digest(text))
+        assert store.admit(by_code, NOW) is None
+        assert store.admit(by_code, NOW) is None
+        store.close()
+
+    def test_belongs_to_one_shard_and_one_tag_key(self, empty: ShardStore) -> None:
+        empty.bind(3, b"mark")
+        empty.bind(3, b"mark")
+        for wrong in ((4, b"mark"), (3, b"mork")):
+            with pytest.raises(StoreError):
+                empty.bind(*wrong)
 
     def test_knows_a_stranger(self, store: ShardStore) -> None:
         assert told(store, a_move(99, 1, a_sample())) == [Standing(Verdict.STRANGER)]
@@ -450,6 +509,10 @@ class DurableShardStoreContract(ShardStoreContract):
         store = self.make(tmp_path)
         store.enrol([an_id(slot) for slot in range(20)], NOW)
         store.revoke(an_id(19))
+        store.bind(3, b"mark")
+        acme = Maker("Acme", bytes(32), quota=0)
+        text, code = new_code(NOW, uses=2, lifetime_s=9)
+        store.add_code(code, NOW)
         visits(store, range(12))
         told(store, a_move(15, 1, a_sample(taste=TASTE)))
         before = self.everything(store)
@@ -457,6 +520,9 @@ class DurableShardStoreContract(ShardStoreContract):
         again = self.make(tmp_path)
         assert self.everything(again) == before
         assert again.enrol([an_id(19), an_id(20)], NOW) == [None, 20]
+        assert again.admit(Candidate(an_id(21), acme, code_digest(text)), NOW) == 21
+        with pytest.raises(StoreError):
+            again.bind(4, b"mark")
         again.close()
 
     @staticmethod

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from msgspec.structs import replace
 
-from omega.core.errors import InputError
+from omega.core.errors import InputError, StoreError
+from omega.core.identity.admission import Standing as Known
+from omega.core.identity.admission import Way, judged
 from omega.core.ports import ShardStore
 from omega.core.shard_records import (
     ALL_SLOTS,
@@ -37,6 +39,8 @@ from omega.core.types import success_rate
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from omega.core.identity.admission import Candidate
+    from omega.core.identity.vouchers import Code
     from omega.core.ports import Floats, Integers
     from omega.core.shard_records import Move, Sample, Tick
 
@@ -117,6 +121,9 @@ class MemoryShardStore(ShardStore):
         self._rows: defaultdict[tuple[int, int], _Row] = defaultdict(_Row)
         self._buckets: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         self._audiences: dict[int, tuple[int, list[float]]] = {}
+        self._identity: tuple[int, bytes] | None = None
+        self._admitted: Counter[bytes] = Counter()
+        self._codes: dict[bytes, Code] = {}
 
     def enrol(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
         """Return the number of each device, None for who may not come in."""
@@ -131,10 +138,29 @@ class MemoryShardStore(ShardStore):
             self._devices.append(row)
         return None if row is None or row.revoked else row.slot
 
-    def find(self, device_id: bytes) -> tuple[int, int] | None:
-        """Return a device's number, and since when its tokens count; None for a stranger."""
-        row = next((row for row in self._devices if row.device_id == device_id), None)
-        return None if row is None else (row.slot, int(self.counts_from()[row.slot]))
+    def bind(self, shard_id: int, key_mark: bytes) -> None:
+        """Be this shard's store from now on, with tags by the key of this mark."""
+        self._identity = self._identity or (shard_id, key_mark)
+        if self._identity != (shard_id, key_mark):
+            raise StoreError(f"the sums are of shard {self._identity[0]}, or counted by another tag key")
+
+    def admit(self, candidate: Candidate, now: int) -> int | None:
+        """Return the number of a device that may come in; None when there are too many."""
+        row = next((row for row in self._devices if row.device_id == candidate.device), None)
+        maker = candidate.maker.id if candidate.maker else b""
+        code = self._codes.get(candidate.code or b"")
+        slot, since = (row.slot, row.counts_from) if row else (None, 0)
+        way = judged(candidate, Known(slot, since, self._admitted[maker], code), now)
+        slot = self._enrolled(candidate.device, now)
+        if slot is not None and way is Way.MAKER:
+            self._admitted[maker] += 1
+        if slot is not None and way is Way.CODE and code:
+            self._codes[code.digest] = replace(code, uses=code.uses - 1)
+        return slot
+
+    def add_code(self, code: Code, now: int) -> None:
+        """Admit as many devices as the code has uses."""
+        self._codes = {key: held for key, held in self._codes.items() if held.live(now)} | {code.digest: code}
 
     def revoke(self, device_id: bytes) -> bool:
         """Shut a device out for good."""
@@ -213,6 +239,10 @@ class MemoryShardStore(ShardStore):
         faded = _faded(day - at)
         added = [a * faded + b for a, b in zip(sums, numbers, strict=True)]
         self._audiences[title] = max(day, at), added
+
+    def revoked(self) -> list[int]:
+        """Return the numbers of the devices that were shut out."""
+        return [row.slot for row in self._devices if row.revoked]
 
     def counts_from(self) -> Integers:
         """Return (n,) since when the tokens of each device count."""

@@ -9,23 +9,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, TypeAlias
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol
 
 from omega.core.errors import OmegaError, TransportError
 from omega.core.wire import Reason
-from omega.device.sync.messages import Codec
 from omega.device.sync.pacing import Moment, Pacing
 from omega.device.sync.report import Report, Tally
 from omega.device.sync.session import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from random import Random
 
     from omega.device.brain import Brain
+    from omega.device.sync.messages import Codec
     from omega.device.sync.pacing import Pace
     from omega.device.sync.session import Session
 
@@ -49,16 +47,22 @@ class Exchanger(Protocol):
         """Let go of every connection."""
 
 
-Connect: TypeAlias = Callable[[str], Exchanger]
-"""Gives the way to a shard by its id; raises OmegaError where there is none."""
-
-
-class Line(msgspec.Struct, frozen=True):
+class Line(Protocol):
     """The way to the shard that a TV belongs to, and to those that it belonged to before."""
 
-    shard: str
-    connect: Connect
-    codec: Codec
+    @property
+    def codec(self) -> Codec:
+        """What frames are made with."""
+
+    @property
+    def shard(self) -> str | None:
+        """The name of the TV's shard as the ledger has it, None as long as none has admitted the TV."""
+
+    async def enter(self) -> str:
+        """Return that name, and be admitted before where that takes it. Raises OmegaError."""
+
+    def connect(self, shard: str) -> Exchanger:
+        """Return the way to a shard by its name. Raises OmegaError where there is none."""
 
 
 def clock() -> Moment:
@@ -80,7 +84,7 @@ class Syncer:
     ) -> None:
         """Connect when it is first needed; `close` when it isn't any more."""
         self._brain = brain
-        self._shard, self._connect, self._codec = line.shard, line.connect, line.codec
+        self._line, self._codec = line, line.codec
         self._random, self._now = random, now
         self._pacing = Pacing(now(), random, pace)
         self._clients: dict[str, Exchanger] = {}
@@ -110,8 +114,9 @@ class Syncer:
         tally = Tally()
         error: OmegaError | None = None
         try:
-            await self._talk(self._shard, tally)
-            await self._settle(tally, started)
+            shard = await self._line.enter()
+            await self._talk(shard, tally)
+            await self._settle(shard, tally, started)
         except OmegaError as caught:
             error = caught
             log.warning("sync failed: %s", caught)
@@ -142,15 +147,16 @@ class Syncer:
     def _waits(self) -> bool:
         """Whether the household watched something that no shard knows."""
         try:
-            return self._session(self._shard).waits
+            shard = self._line.shard
+            return shard is not None and self._session(shard).waits
         except OmegaError:
             return False  # the next sync says why
 
-    async def _talk(self, shard: str, tally: Tally) -> None:
+    async def _talk(self, shard: str, tally: Tally, *, settles: bool = False) -> None:
         """Exchange frames with a shard until there is nothing more to tell."""
-        session = self._session(shard)
+        session = self._session(shard, settles=settles)
         if shard not in self._clients:
-            self._clients[shard] = self._connect(shard)
+            self._clients[shard] = self._line.connect(shard)
         for _ in range(MOST_TRIPS):
             frame = self._codec.encode(session.begin(), plain=self._plain)
             answer = await self._clients[shard].exchange(frame)
@@ -162,27 +168,27 @@ class Syncer:
             if not synced.again:
                 return
 
-    async def _settle(self, tally: Tally, now: Moment) -> None:
+    async def _settle(self, home: str, tally: Tally, now: Moment) -> None:
         """Tell shards that were left what they are owed; what goes wrong there is no failure of this sync."""
         if now.monotonic_s < self._debts_at_s:
             return
         self._debts_at_s = now.monotonic_s + DEBTS_S
-        for shard in self._brain.debts(self._shard):
+        for shard in self._brain.debts(home):
             debts = Tally()
             try:
-                await self._talk(shard, debts)
+                await self._talk(shard, debts, settles=True)
             except OmegaError as error:
                 log.warning("what is owed to shard %s has to wait: %s", shard, error)
             tally.include(debts)
             if client := self._clients.pop(shard, None):
                 await client.close()
 
-    def _session(self, shard: str) -> Session:
+    def _session(self, shard: str, *, settles: bool = False) -> Session:
         return self._brain.session(
             shard,
             lambda push: len(self._codec.encode(push, plain=self._plain)),
             self._random,
-            settles=shard != self._shard,
+            settles=settles,
         )
 
     def _pace(self, tally: Tally, error: OmegaError | None) -> None:

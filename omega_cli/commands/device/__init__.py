@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from omega_cli.commands.device import (
+    certify,
     consolidate,
     daemon,
+    enrol,
     export,
     forget,
     import_,
@@ -38,5 +40,7 @@ app.command("privacy", epilog=privacy.EPILOG)(privacy.privacy)
 app.command("forget", epilog=forget.EPILOG)(forget.forget)
 app.command("export", epilog=export.EPILOG)(export.export)
 app.command("import", epilog=import_.EPILOG)(import_.import_)
+app.command("enrol", epilog=enrol.EPILOG)(enrol.enrol)
 app.command("sync", epilog=sync.EPILOG)(sync.sync)
 app.command("daemon", epilog=daemon.EPILOG)(daemon.daemon)
+app.command("certify", epilog=certify.EPILOG)(certify.certify)

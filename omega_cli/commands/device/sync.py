@@ -28,6 +28,7 @@ def sync(
     if json:
         return
     heard = "what the others enjoy is new" if done.pulled else "nothing new of the others"
-    render.line(f"{done.outcome}: {done.contributed:,} rows told, {done.retracted:,} taken back; {heard}")
+    rows = f"{done.contributed:,} row{'s' * (done.contributed != 1)}"
+    render.line(f"{done.outcome}: {rows} told, {done.retracted:,} taken back; {heard}")
     trips = f"{done.round_trips} round trip{'s' * (done.round_trips != 1)}"
     render.line(f"{done.sent_bytes:,} B up, {done.received_bytes:,} B down, {trips}, {done.took_ms:.0f} ms")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from omega_cli.commands.shard import cert, keygen, serve
+from omega_cli.commands.shard import cert, enrol, keygen, maker, revoke, serve
 
 app = typer.Typer(
     help="Where the TVs of a region meet.", no_args_is_help=True, epilog="Example: omega shard cert certificates"
@@ -12,3 +12,6 @@ app = typer.Typer(
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("cert", epilog=cert.EPILOG)(cert.cert)
 app.command("keygen", epilog=keygen.EPILOG)(keygen.keygen)
+app.command("enrol", epilog=enrol.EPILOG)(enrol.enrol)
+app.command("maker", epilog=maker.EPILOG)(maker.maker)
+app.command("revoke", epilog=revoke.EPILOG)(revoke.revoke)

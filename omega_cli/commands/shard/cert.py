@@ -25,7 +25,7 @@ def cert(
     json: options.Json = False,
 ) -> None:
     """Make a CA for development and a server's certificate by it, for https between TVs and a shard."""
-    from omega.compose import make_certificates
+    from omega.shards import make_certificates
 
     made = make_certificates(folder, host, days=days, force=force)
     if json:

@@ -15,11 +15,10 @@ EPILOG = "Example: omega shard serve --store sqlite:///shard.db --enrol open"
 
 
 def serve(
-    store: Annotated[str, typer.Option(metavar="URL", help="Where sums are kept, like sqlite:///shard.db.")] = (
-        "sqlite:///shard.db"
-    ),
+    store: options.ShardStore = "sqlite:///shard.db",
     catalog: options.CatalogName = None,
     shard_id: Annotated[int, typer.Option(min=0, max=65_535, help="The shard's number.")] = 0,
+    region: Annotated[str, typer.Option(help="Whom its pull is for; told with its health.", show_default="none")] = "",
     max_devices: Annotated[int, typer.Option(min=1, help="How many TVs may enrol.")] = 4_000_000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8443,
@@ -27,15 +26,25 @@ def serve(
         Path | None, typer.Option(metavar="FOLDER", help="What omega shard cert made.", show_default="plain HTTP")
     ] = None,
     enrol: Annotated[
-        str, typer.Option(help="Who may enrol: `known` devices, or, on loopback, `open` to everybody.")
-    ] = "known",
+        str,
+        typer.Option(
+            help="Who may enrol: the `vouched` for, by a code or a maker, or, on loopback, `open` to everybody."
+        ),
+    ] = "vouched",
+    makers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Whose certificates admit a TV.", show_default="nobody's")
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where the shard's secrets are.", show_default="OMEGA_HOME/shard"),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use."""
-    from omega.compose import run_shard
+    from omega.shards import serve_shard
 
-    if enrol not in ("known", "open"):
-        raise InputError(f"enrol is {enrol!r}, allowed: known, open")
+    if enrol not in ("vouched", "open"):
+        raise InputError(f"enrol is {enrol!r}, allowed: vouched, open")
     scheme = "https" if cert else "http"
 
     def ready(bound: int) -> None:
@@ -46,14 +55,17 @@ def serve(
             render.line(f"ready: process {os.getpid()} serves {address}")
 
     render.log_to_stderr()
-    run_shard(
+    serve_shard(
         options.settings(catalog=catalog),
         store,
         shard_id=shard_id,
+        region=region,
         max_devices=max_devices,
         host=host,
         port=port,
         certificate=(cert / "server.pem", cert / "server.key") if cert else None,
+        keys=keys,
+        makers=makers,
         everybody=enrol == "open",
         ready=ready,
     )

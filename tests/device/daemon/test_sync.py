@@ -12,10 +12,9 @@ import pytest
 from omega.core.errors import DaemonError, InputError
 from omega.core.types import ViewingEvent
 from omega.device.daemon.client import Client
-from omega.device.sync.messages import WireCodec
-from omega.device.sync.runtime import Line, Syncer
+from omega.device.sync.runtime import Syncer
 from tests.device.sync.shards import Shard
-from tests.device.sync.wires import Wires
+from tests.device.sync.wires import Direct, Wires
 
 if TYPE_CHECKING:
     from omega.core.catalog import Catalog
@@ -27,7 +26,7 @@ HEAT = ViewingEvent(content_id="heat-1995", watch_pct=0.9)
 
 def test_it_syncs_when_its_owner_asks(open_brain: OpenBrain, serve: Serve, example: Catalog) -> None:
     brain, wires = open_brain(), Wires({"shard-a": Shard(example, space="fake-words-1")})
-    brain.syncer = Syncer(brain, Line("shard-a", wires.connect, WireCodec()), random=Random(4))
+    brain.syncer = Syncer(brain, Direct("shard-a", wires.connect), random=Random(4))
     with Client(serve(brain, chores=[brain.syncer.run])) as client:
         client.observe(HEAT)
         first = client.sync()
@@ -39,7 +38,7 @@ def test_it_syncs_when_its_owner_asks(open_brain: OpenBrain, serve: Serve, examp
 def test_it_serves_while_a_shard_does_not_answer(open_brain: OpenBrain, serve: Serve, example: Catalog) -> None:
     brain, wires = open_brain(), Wires({"shard-a": Shard(example, space="fake-words-1")})
     wires.delay_s = 5
-    brain.syncer = Syncer(brain, Line("shard-a", wires.connect, WireCodec()), random=Random(4))
+    brain.syncer = Syncer(brain, Direct("shard-a", wires.connect), random=Random(4))
     address = serve(brain, chores=[brain.syncer.run])
     with Client(address, timeout_s=0.3) as impatient, Client(address) as client:
         with pytest.raises(DaemonError, match=r"has not synced within 0\.3 s"):

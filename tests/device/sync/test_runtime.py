@@ -14,12 +14,11 @@ from omega.core.records import Selection
 from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import ViewingEvent
 from omega.core.wire import Pull, Push, Reason, Resync, Similar, Trend
-from omega.device.sync.messages import WireCodec
 from omega.device.sync.pacing import Moment, Pace
-from omega.device.sync.runtime import Line, Syncer
+from omega.device.sync.runtime import Syncer
 from omega.device.sync.session import Outcome
 from tests.device.sync.shards import Shard
-from tests.device.sync.wires import Wires
+from tests.device.sync.wires import Direct, Wires
 
 if TYPE_CHECKING:
     from omega.core.catalog import Catalog
@@ -45,7 +44,7 @@ class Time:
 
 
 def a_syncer(brain: Brain, wires: Wires, now: Time, shard: str = "shard-a", pace: Pace | None = None) -> Syncer:
-    line = Line(shard, wires.connect, WireCodec())
+    line = Direct(shard, wires.connect)
     return Syncer(brain, line, random=Random(4), now=now, pace=pace)
 
 

@@ -6,9 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from omega.core.errors import TransportError
+from omega.device.sync.messages import WireCodec
 from omega.device.sync.runtime import Exchanger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.device.sync.shards import Shard
 
 
@@ -28,6 +31,18 @@ class Wires:
             raise TransportError(f"shard {shard} is nowhere", permanent=True)
         self.opened.append(shard)
         return Wire(self, shard)
+
+
+class Direct:
+    """A line to a shard by name, where nobody has to be admitted."""
+
+    codec = WireCodec()
+
+    def __init__(self, shard: str, connect: Callable[[str], Exchanger]) -> None:
+        self.shard, self.connect = shard, connect
+
+    async def enter(self) -> str:
+        return self.shard
 
 
 class Wire(Exchanger):

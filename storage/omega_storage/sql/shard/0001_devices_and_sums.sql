@@ -14,6 +14,25 @@ CREATE TABLE device (
     mark_version INTEGER NOT NULL DEFAULT 0 -- becomes the horizon once no backup is older than mark_day
 ) STRICT;
 
+CREATE INDEX device_revoked ON device (slot) WHERE counts_from = 4294967295;
+
+-- Who a device's maker is, and which code it brought, is not kept.
+CREATE TABLE maker (
+    maker_id BLOB PRIMARY KEY CHECK (length(maker_id) = 16), -- hash of the public key
+    admitted INTEGER NOT NULL -- devices that were ever admitted on its word
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE code (
+    digest  BLOB PRIMARY KEY CHECK (length(digest) = 32), -- of what a person was told
+    uses    INTEGER NOT NULL CHECK (uses >= 0), -- devices that it still admits
+    ends_at INTEGER NOT NULL -- unix seconds
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE identity (
+    shard_id INTEGER NOT NULL, -- whose sums these are; set once
+    key_mark BLOB NOT NULL -- of the key that made the tags
+) STRICT;
+
 CREATE TABLE sums (
     key           INTEGER PRIMARY KEY, -- title * 16 + context, 8 for all contexts; negative for titles known by hash
     samples       INTEGER NOT NULL CHECK (samples >= 0),

@@ -18,6 +18,42 @@ SELECT ifnull(max(slot) + 1, 0) FROM device
 -- For good.
 UPDATE device SET counts_from = ?2 WHERE device_id = ?1
 
+-- name: revoked
+-- Few of millions.
+SELECT slot FROM device WHERE counts_from = 4294967295
+
+-- name: admitted
+-- By one maker.
+SELECT admitted FROM maker WHERE maker_id = ?
+
+-- name: count_admitted
+-- One more.
+INSERT INTO maker (maker_id, admitted) VALUES (?, 1) ON CONFLICT DO UPDATE SET admitted = admitted + 1
+
+-- name: code
+-- What a code is good for still.
+SELECT digest, uses, ends_at FROM code WHERE digest = ?
+
+-- name: use_code
+-- Within the transaction that read it.
+UPDATE code SET uses = uses - 1 WHERE digest = ?
+
+-- name: add_code
+-- A new one.
+INSERT INTO code (digest, uses, ends_at) VALUES (?, ?, ?)
+
+-- name: drop_codes
+-- What admits nobody any more.
+DELETE FROM code WHERE uses = 0 OR ends_at <= ?
+
+-- name: identity
+-- Whose sums these are; no row as long as nobody said so.
+SELECT shard_id, key_mark FROM identity
+
+-- name: set_identity
+-- For good.
+INSERT INTO identity (shard_id, key_mark) VALUES (?, ?)
+
 -- name: devices
 -- Those of one tick, by number.
 SELECT slot, device_id, counts_from, incarnation, version, seen_day, contributed, retracted, horizon, mark_day,

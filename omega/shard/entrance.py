@@ -1,0 +1,87 @@
+"""The way into a shard: a challenge, an answer to it, a token, and who is shut out; what a frame's token is worth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omega.core.errors import DeniedError, InputError, StoreError
+from omega.core.identity.gate import Gate
+from omega.core.identity.messages import Answer, decode, encode
+from omega.core.identity.tokens import FOR_GOOD, Tokens
+from omega.core.ports import Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from omega.core.identity.keyring import KeyRing
+    from omega.core.identity.vouchers import Maker
+    from omega.shard.shard import Shard
+
+_FULL_RETRY_S = 3_600
+_STORE_RETRY_S = 30
+
+
+class Entrance:
+    """Admits devices to one shard, and tells of a token which device speaks."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        shard_id: int,
+        ring: KeyRing,
+        makers: Iterable[Maker],
+        now: Callable[[], float],
+        *,
+        everybody: bool,
+    ) -> None:
+        """`ring` signs tokens, `makers` speak for their devices; `everybody` admits whoever has a key."""
+        self._shard, self._now = shard, now
+        self._counts_from: list[int] = []
+        self._tokens = Tokens(ring, shard_id, self._since)
+        self._gate = Gate(self._tokens, makers, everybody=everybody)
+
+    async def start(self) -> None:
+        """Read who may speak. Raises StoreError."""
+        self._counts_from = await self._shard.counts_from()
+
+    def use(self, ring: KeyRing, makers: Iterable[Maker]) -> None:
+        """Take keys and makers as they are now."""
+        self._tokens.use(ring)
+        self._gate.use(makers)
+
+    async def look(self) -> None:
+        """Shut out whom another process has revoked. Raises StoreError."""
+        for slot in await self._shard.revoked():
+            self._note(slot, FOR_GOOD)
+
+    def check(self, token: str) -> int:
+        """Return the slot of the device that a token was given to. Raises DeniedError."""
+        return self._tokens.check(token, self._now())
+
+    async def enrol(self, body: bytes) -> Reply:
+        """Give a challenge for an empty body, and a token for one that is answered."""
+        try:
+            if not body:
+                return Reply(200, encode(self._gate.challenge(self._now())))
+            candidate = self._gate.examine(decode(body, Answer), self._now())
+            since = int(self._now())
+            slot = await self._shard.admit(candidate)
+            if slot is None:
+                return Reply(503, b"this shard is full", (("retry-after", str(_FULL_RETRY_S)),))
+            if self._since(slot) == FOR_GOOD:
+                self._note(slot, since)
+            return Reply(200, encode(self._gate.admit(slot, self._now())))
+        except DeniedError as error:
+            return Reply(401, str(error).encode())
+        except StoreError as error:
+            return Reply(503, str(error).encode(), (("retry-after", str(_STORE_RETRY_S)),))
+        except InputError as error:
+            return Reply(400, str(error).encode())
+
+    def _since(self, slot: int) -> int:
+        return self._counts_from[slot] if slot < len(self._counts_from) else FOR_GOOD
+
+    def _note(self, slot: int, since: int) -> None:
+        """Take note since when a slot's tokens count; reading millions anew for each would not do."""
+        self._counts_from.extend([FOR_GOOD] * (slot + 1 - len(self._counts_from)))
+        self._counts_from[slot] = since

@@ -1,0 +1,169 @@
+"""Shards: serve one, let devices in, shut them out. What `omega shard` does, for library users too."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omega.compose import extra_module, open_catalog
+from omega.core.errors import InputError, StoreError, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from omega.core.identity.device_key import DeviceKey
+    from omega.core.identity.vouchers import Code, Maker
+    from omega.core.settings import Settings
+    from omega.shard.app import ShardApp
+    from omega_plugins.transports.certificates import Certificates
+    from omega_storage.shard_sqlite import SqliteShardStore
+
+SHARD_SPACE = "minilm-int4"
+"""What taste codes are of."""
+KEYS_FILE, TAGS_FILE = "keys.json", "tags.key"
+MAX_DEVICES = 4_000_000
+_SQLITE = "sqlite:///"
+_TAG_KEY_BYTES = 32
+
+
+def serve_shard(
+    settings: Settings,
+    location: str,
+    *,
+    shard_id: int = 0,
+    region: str = "",
+    max_devices: int = MAX_DEVICES,
+    host: str = "127.0.0.1",
+    port: int = 8443,
+    certificate: tuple[Path, Path] | None = None,
+    keys: Path | None = None,
+    makers: Path | None = None,
+    everybody: bool = False,
+    ready: Callable[[int], None] = lambda port: None,
+) -> None:
+    """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path, made on first use.
+
+    With a `certificate` (chain and key) it speaks https. `keys` is the folder of its secrets, by default home/shard,
+    `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
+    Keys, makers and revoked devices may change while it runs. `ready` gets the port. Raises StoreError, InputError,
+    TransportError.
+    """
+    server = extra_module("omega_plugins.transports.http.server", "shard")
+    shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
+    keyring, gate, vouchers = (
+        extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "gate", "vouchers")
+    )
+    wire = extra_module("omega.core.wire", "shard")
+    if everybody:
+        gate.refuse_unless_loopback(host)
+    folder = keys or settings.home / "shard"
+    ring_file, tag_key = folder / KEYS_FILE, _tag_key(folder)
+    ring = keyring.open_ring(ring_file, time.time())
+    trusted = vouchers.read_makers(makers) if makers else ()
+    catalog = open_catalog(settings)
+    context = server.tls(*certificate) if certificate else None
+
+    async def served(bound: Any) -> None:
+        store = open_shard_store(location, max_devices=max_devices)
+        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
+        app: ShardApp = apps.ShardApp(shard, shard_id, ring, region=region, makers=trusted, everybody=everybody)
+
+        async def look() -> None:
+            app.entrance.use(keyring.KeyRing.read(ring_file), vouchers.read_makers(makers) if makers else ())
+            await app.entrance.look()
+
+        try:
+            store.bind(shard_id, hashlib.sha256(tag_key).digest()[:8])
+            await app.start()
+            looking = asyncio.create_task(upkeep.keep_up(look))
+            await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+        finally:
+            await shard.close()
+
+    with closing(server.bind(host, port)) as bound:
+        server.run(served(bound))
+
+
+def open_shard_store(location: str, *, max_devices: int = MAX_DEVICES, create: bool = True) -> SqliteShardStore:
+    """Open a shard's store, sqlite:/// and a path; without `create` it must be there. Raises InputError, StoreError."""
+    if not location.startswith(_SQLITE) or location == _SQLITE:
+        raise InputError(f"store is {shown(location)}, allowed: {_SQLITE} and a path")
+    path = Path(location.removeprefix(_SQLITE))
+    if not create and not path.exists():
+        raise StoreError(f"{path} holds no shard's store: name the one that omega shard serve uses")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path.parent} can't be made ({error.strerror}): name another folder") from error
+    sqlite: type[SqliteShardStore] = extra_module("omega_storage.shard_sqlite", "shard").SqliteShardStore
+    return sqlite.open(path, max_devices=max_devices)
+
+
+def make_code(location: str, *, uses: int = 1, lifetime_s: int = 86_400) -> tuple[str, Code]:
+    """Return a new code that admits `uses` TVs to the shard of this store within `lifetime_s`.
+
+    What the store keeps of it comes with it. Raises InputError, StoreError; a shard that runs takes it at once.
+    """
+    vouchers, now = extra_module("omega.core.identity.vouchers", "shard"), int(time.time())
+    text, code = vouchers.new_code(now, uses=uses, lifetime_s=lifetime_s)
+    with closing(open_shard_store(location)) as store:
+        store.add_code(code, now)
+    return text, code
+
+
+def revoke_device(location: str, device: str) -> bool:
+    """Shut a device out for good by its id, 32 hex digits, and say whether it was known. Raises InputError, StoreError.
+
+    A shard that runs refuses it within 5 seconds.
+    """
+    try:
+        device_id = bytes.fromhex(device)
+    except ValueError:
+        device_id = b""
+    if len(device_id) != 16:
+        raise InputError(f"device is {shown(device)}, allowed: 32 hex digits, as omega device enrol prints them")
+    with closing(open_shard_store(location, create=False)) as store:
+        return store.revoke(device_id)
+
+
+def add_maker(key: Path, makers: Path, *, name: str, quota: int) -> Maker:
+    """Make a maker's key, unless the file is there, and add the maker to a file of makers, or change name and quota.
+
+    Raises InputError.
+    """
+    vouchers = extra_module("omega.core.identity.vouchers", "shard")
+    device_key = extra_module("omega.core.identity.device_key", "shard")
+    files = extra_module("omega.core.files", "shard")
+    if not (0 < len(name) <= 64 and 0 <= quota < 1 << 32):
+        raise InputError(f"name is {shown(name)}, quota {quota}, allowed: 1..64 letters, 0..{(1 << 32) - 1:,}")
+    pair: DeviceKey = device_key.DeviceKey.open(key)
+    maker: Maker = vouchers.Maker(name, pair.public_key, quota)
+    others: Sequence[Maker] = vouchers.read_makers(makers) if makers.exists() else ()
+    kept = [other for other in others if other.id != maker.id]
+    files.write_atomically(makers, vouchers.encode_makers([*kept, maker]))
+    return maker
+
+
+def make_certificates(
+    folder: Path, hosts: Sequence[str] | None = None, *, days: int = 365, force: bool = False
+) -> Certificates:
+    """Write a development CA and a server's certificate for `hosts`, by default localhost. Raises InputError."""
+    certificates = extra_module("omega_plugins.transports.certificates", "shard")
+    made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
+    return made
+
+
+def _tag_key(folder: Path) -> bytes:
+    """Return the key that turns households into tags, made on first use."""
+    secret_file = extra_module("omega.core.identity.secret_file", "shard")
+    secret_file.make_secret(folder / TAGS_FILE, secrets.token_bytes(_TAG_KEY_BYTES))
+    tag_key: bytes = secret_file.read_secret(folder / TAGS_FILE, _TAG_KEY_BYTES)
+    return tag_key

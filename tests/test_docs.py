@@ -134,7 +134,9 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_readmes_device_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMEGA_HOME", str(tmp_path))
-    (script,) = (block for block in blocks(ROOT / "README.md", "sh") if "device init" in block and "SHARD_URL" not in block)
+    (script,) = (
+        block for block in blocks(ROOT / "README.md", "sh") if "device init" in block and "SHARD_URL" not in block
+    )
     omega = f"{shlex.quote(sys.executable)} -m omega_cli"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("./run omega", omega)],

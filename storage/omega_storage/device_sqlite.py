@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from omega.core.errors import DamagedStoreError, InputError, StoreError
-from omega.core.ports import DeviceStore, VectorRow
-from omega.core.records import Outcome, PatternRecord, Profile, Recorded, SkillRow, Watched, WatchRecord
+from omega.core.ports import VectorRow
+from omega.core.records import Outcome, PatternRecord, Profile, Recorded, SkillRow, WatchRecord
 from omega.core.types import CONTEXT_SHARE, DIMENSIONS, ContentType, Title, pattern_id, shared_milli
 from omega_storage.connection import (
     apsw,
@@ -20,13 +20,13 @@ from omega_storage.connection import (
     is_read_only,
     migrate,
     pragma,
-    size_bytes,
     snapshot,
     store_errors,
     suspected,
     transaction,
 )
 from omega_storage.derived import as_pattern, derive, forget, pattern_row
+from omega_storage.device_reads import CONSOLIDATED, SqliteDeviceReads
 from omega_storage.ledger_sqlite import SqliteLedger
 from omega_storage.pattern_index import ATTRIBUTES, PatternIndex
 from omega_storage.recovery import examine, rebuild, remove_damaged, row_checksum
@@ -56,18 +56,16 @@ _COLUMNS = {
     "sample_count": "p.sample_count",
     "success_milli": "p.success_milli",
 }
-_CONSOLIDATED = "consolidated"
 _SPARE = 16
 """How many more rows than asked for sqlite-vec is to find, since it rounds."""
 
 
-class SqliteDeviceStore(DeviceStore):
+class SqliteDeviceStore(SqliteDeviceReads):
     """The device's memory in one SQLite file; use it from one thread at a time."""
 
     def __init__(self, connection: apsw.Connection, *, dimensions: int = DIMENSIONS, in_memory: bool = True) -> None:
         """Take over an open connection, which `close` closes; raises as `open` does."""
-        self._connection = connection
-        self._location = connection.filename
+        super().__init__(connection)
         self._in_memory = in_memory
         self._index: PatternIndex | None = None
         self._read_at = -1  # the data_version of the index
@@ -155,46 +153,6 @@ class SqliteDeviceStore(DeviceStore):
         with self._writing(None):
             yield
 
-    def version(self) -> int:
-        """Return a number that moves when another process changed the store; takes 3 us."""
-        with store_errors(self._location):
-            return pragma(self._connection, "data_version")
-
-    def events(
-        self,
-        newest: int | None = None,
-        *,
-        slot: int | None = None,
-        content_id: str | None = None,
-        profile: int | None = None,
-    ) -> list[WatchRecord]:
-        """Return the `newest` events (all with None) of a context, title and profile, in order of recording."""
-        if newest is not None and newest < 0:
-            raise InputError(f"newest is {newest}, allowed: 0 and more: leave it out for all events")
-        given = {"e.slot": slot, "t.content_id": content_id, "e.profile_id": profile}
-        asked = {column: value for column, value in given.items() if value is not None}
-        where = " AND ".join(f"{column} = ?" for column in asked) or "TRUE"
-        sql, values = _SQL["events"].replace("{where}", where), (*asked.values(), -1 if newest is None else newest)
-        with store_errors(self._location):
-            rows = self._connection.execute(sql, values).fetchall()
-        return [_event(row) for row in reversed(rows)]
-
-    def events_after(self, row_id: int, most: int) -> list[tuple[int, WatchRecord]]:
-        """Return up to `most` events recorded after the one with this row id, each with its own, in order."""
-        return [(row[0], _event(row[1:])) for row in self._rows("events_after", (row_id, most))]
-
-    def watched(self) -> list[Watched]:
-        """Return what all events of each title say together, one row a title and profile."""
-        return [Watched(*row) for row in self._rows("watched")]
-
-    def event_count(self) -> int:
-        """Return how many events there are."""
-        return self._number("event_count")
-
-    def pattern_count(self) -> int:
-        """Return how many patterns there are."""
-        return self._number("pattern_count")
-
     def patterns(self) -> list[PatternRecord]:
         """Return all patterns, by id; those that a search holds in memory already are not made twice."""
         if self._index is not None and self.version() == self._read_at:
@@ -226,15 +184,6 @@ class SqliteDeviceStore(DeviceStore):
         if unknown := [content_id for content_id in content_ids if content_id not in found]:
             raise InputError(f"content_id is {unknown[0]!r}, allowed: one of the {len(found)} titles watched")
         return self._vectors.vectors([found[content_id] for content_id in content_ids])
-
-    def titles(self) -> dict[str, Title | None]:
-        """Return what was ever watched, by id; a Title where no catalog has it, unless its name is damaged."""
-        return {key: _title(raw) for key, raw in self._rows("titles")}
-
-    def space(self) -> str | None:
-        """Return the space of the vectors, None as long as there are none."""
-        rows = self._rows("space")
-        return rows[0][0] if rows and rows[0][0] else None
 
     def reembed(self, content_ids: Sequence[str], vectors: Iterable[Floats]) -> None:
         """Replace the vectors (dimensions,) of all titles by those of the bound space, at once; they are read in turn.
@@ -301,31 +250,17 @@ class SqliteDeviceStore(DeviceStore):
             self._read_at = -1
         return events, patterns
 
-    def skills(self) -> tuple[int, list[SkillRow]]:
-        """Return the sums that were kept last, and the row id of the last event that they hold; 0 with none."""
-        with store_errors(self._location), snapshot(self._connection):
-            return int(self.note(_CONSOLIDATED) or 0), [SkillRow(*row) for row in self._rows("skills")]
-
     def set_skills(self, cursor: int, rows: Sequence[SkillRow], faded: Sequence[SkillRow] = ()) -> None:
         """Keep these rows in place of those of the same profile, day, time and facet, drop the faded, and move on."""
         with self._writing(None):
             self._connection.executemany(_SQL["set_skill"], [msgspec.structs.astuple(row) for row in rows])
             self._connection.executemany(_SQL["drop_skill"], [msgspec.structs.astuple(row)[:4] for row in faded])
-            self.set_note(_CONSOLIDATED, str(cursor).encode())
-
-    def profiles(self) -> list[Profile]:
-        """Return the named profiles, in order of their making."""
-        return [Profile(*row) for row in self._rows("profiles")]
+            self.set_note(CONSOLIDATED, str(cursor).encode())
 
     def set_profile(self, name: str, age: int | None) -> Profile:
         """Make a profile, or change the age limit of the one with this name, and return it."""
         with self._writing(None):
             return Profile(*self._connection.execute(_SQL["set_profile"], (name, age)).get)
-
-    def note(self, key: str) -> bytes | None:
-        """Return a small value that was kept under a name, or None."""
-        rows = self._rows("note", (key,))
-        return rows[0][0].encode() if rows else None
 
     def set_note(self, key: str, value: bytes | None) -> None:
         """Keep a small value, UTF-8 text, under a name; None removes it."""
@@ -334,10 +269,6 @@ class SqliteDeviceStore(DeviceStore):
                 self._connection.execute(_SQL["drop_note"], (key,))
             else:
                 self._connection.execute(_SQL["set_note"], (key, value.decode()))
-
-    def size_bytes(self) -> int:
-        """Return what the store takes on disk, its log included."""
-        return size_bytes(self._location)
 
     def compact(self) -> None:
         """Give back unused space and empty the log; raises StoreError while another process reads."""
@@ -463,17 +394,6 @@ class SqliteDeviceStore(DeviceStore):
                 "it, and open it again to embed the titles anew"
             )
 
-    def _is_underived(self) -> bool:
-        return bool(self._number("event_count")) and not self._number("watched_count")
-
-    def _rows(self, name: str, values: tuple[int | str, ...] = ()) -> list[tuple[Any, ...]]:
-        with store_errors(self._location):
-            return self._connection.execute(_SQL[name], values).fetchall()
-
-    def _number(self, name: str) -> int:
-        with store_errors(self._location):
-            return int(self._connection.execute(_SQL[name]).get)
-
     def _check_place(self) -> None:
         """Raise DamagedStoreError when the file was moved away or rebuilt under us: what is written would be lost."""
         if inode_of(self._location) != self._inode:
@@ -495,18 +415,6 @@ class SqliteDeviceStore(DeviceStore):
             raise
 
 
-def _event(row: Sequence[Any]) -> WatchRecord:
-    event = WatchRecord(*row)
-    return event if event.shared is False else msgspec.structs.replace(event, shared=bool(event.shared))
-
-
-def _title(raw: bytes | None) -> Title | None:
-    try:
-        return None if raw is None else msgspec.json.decode(raw, type=Title)
-    except (msgspec.DecodeError, TypeError):
-        return None
-
-
 def _fresh(path: Path) -> apsw.Connection:
     """Return an empty store's connection, on which rows may come in any order."""
     connection = connect(str(path))
@@ -520,6 +428,6 @@ def _after_rescue(connection: apsw.Connection, now: datetime) -> None:
     connection.execute(_SQL["keep_counting"])
     connection.execute(_SQL["drop_nameless"])
     connection.execute(_SQL["drop_note"], ("space",))
-    connection.execute(_SQL["drop_note"], (_CONSOLIDATED,))
+    connection.execute(_SQL["drop_note"], (CONSOLIDATED,))
     connection.execute(_SQL["set_note"], ("rescued_at", now.isoformat(timespec="seconds")))
     derive(connection, None)

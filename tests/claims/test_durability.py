@@ -19,7 +19,7 @@ from omega.claims.writer import event, opened
 from omega.compose import STORE_FILE, open_catalog
 from omega.core.settings import resolve
 from omega.core.testing.contracts import DIMENSIONS, random_units
-from omega.core.testing.device_contract import CONTEXTS, SPACE, a_title, a_watch, tell
+from omega.core.testing.watching import CONTEXTS, SPACE, a_title, a_watch, tell
 from omega_storage.connection import apsw, connect
 from omega_storage.device_sqlite import SqliteDeviceStore
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from omega.core.records import Watched
-from omega.core.testing.device_contract import a_title, a_watch
+from omega.core.testing.watching import a_title, a_watch
 from omega.core.types import ContentType
 from omega.device.history import continues, is_finished, is_given_up, is_waiting, next_episode, resume
 

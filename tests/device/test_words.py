@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omega.core.records import Watched, WatchRecord
-from omega.core.testing.device_contract import a_title
+from omega.core.testing.watching import a_title
 from omega.core.types import ContentType
 from omega.device import words
 from omega.device.taste import Leanings

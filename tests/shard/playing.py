@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from omega.core.catalog import Catalog
-from omega.core.testing.device_contract import a_title
 from omega.core.testing.shard_contract import NOW, TODAY
+from omega.core.testing.watching import a_title
 from omega.core.wire import Header, Push, Row
 from omega.shard.intake import KEY_BYTES
 from omega.shard.pacing import Pace

@@ -14,18 +14,8 @@ import pytest
 from omega.core.errors import InputError, StoreError
 from omega.core.records import Selection
 from omega.core.testing.contracts import DIMENSIONS, random_units
-from omega.core.testing.device_contract import (
-    CONTEXTS,
-    DAY,
-    OTHER,
-    SPACE,
-    DurableDeviceStoreContract,
-    a_household,
-    a_title,
-    a_vector,
-    a_watch,
-    tell,
-)
+from omega.core.testing.device_contract import DurableDeviceStoreContract
+from omega.core.testing.watching import CONTEXTS, DAY, OTHER, SPACE, a_household, a_title, a_vector, a_watch, tell
 from omega_storage.connection import connect, pragma
 from omega_storage.device_sqlite import APPLICATION_ID, SqliteDeviceStore
 
@@ -63,7 +53,7 @@ def query() -> Floats:
 WRITER = """
 import sys
 from pathlib import Path
-from omega.core.testing.device_contract import CONTEXTS, SPACE, a_watch, tell
+from omega.core.testing.watching import CONTEXTS, SPACE, a_watch, tell
 from omega_storage.device_sqlite import SqliteDeviceStore
 store = SqliteDeviceStore.open(Path(sys.argv[1]), dimensions=16)
 store.bind(SPACE, CONTEXTS)

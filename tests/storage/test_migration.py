@@ -14,16 +14,8 @@ import pytest
 from omega.core.errors import StoreError
 from omega.core.records import Outcome, Selection, Watched, WatchRecord
 from omega.core.testing.contracts import DIMENSIONS, random_units
-from omega.core.testing.device_contract import (
-    CONTEXTS,
-    OTHER,
-    SPACE,
-    DeviceStoreContract,
-    a_title,
-    a_vector,
-    a_watch,
-    tell,
-)
+from omega.core.testing.device_contract import DeviceStoreContract
+from omega.core.testing.watching import CONTEXTS, OTHER, SPACE, a_title, a_vector, a_watch, tell
 from omega.core.types import ContentType, Title, pattern_id
 from omega_storage.connection import connect, pragma, transaction
 from omega_storage.device_sqlite import SqliteDeviceStore

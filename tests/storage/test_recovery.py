@@ -19,7 +19,7 @@ import pytest
 
 from omega.core.errors import DamagedStoreError, StoreError
 from omega.core.testing.contracts import DIMENSIONS, random_units
-from omega.core.testing.device_contract import CONTEXTS, DAY, SPACE, a_title, a_watch, tell
+from omega.core.testing.watching import CONTEXTS, DAY, SPACE, a_title, a_watch, tell
 from omega_storage.connection import apsw, connect, migrate, transaction
 from omega_storage.device_sqlite import APPLICATION_ID, SqliteDeviceStore
 from omega_storage.pages import Pages

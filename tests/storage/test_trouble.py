@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from omega.core.testing.contracts import DIMENSIONS
-from omega.core.testing.device_contract import CONTEXTS, SPACE, a_watch, tell
+from omega.core.testing.watching import CONTEXTS, SPACE, a_watch, tell
 from omega_storage import reading
 from omega_storage.connection import connect, pragma
 from omega_storage.device_sqlite import SqliteDeviceStore
@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from omega.core.errors import StoreError
 from omega.core.testing.contracts import DIMENSIONS, random_units
-from omega.core.testing.device_contract import CONTEXTS, SPACE, a_watch, tell
+from omega.core.testing.watching import CONTEXTS, SPACE, a_watch, tell
 from omega_storage.connection import connect, migrate
 from omega_storage.device_sqlite import APPLICATION_ID, SqliteDeviceStore
 from omega_storage.recovery import damaged_files, rebuild

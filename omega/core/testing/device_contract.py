@@ -17,19 +17,32 @@ import pytest
 
 from omega.core.errors import InputError, StoreError
 from omega.core.records import (
-    Contribution,
     LedgerCounts,
     Outcome,
     Profile,
     Recorded,
     Selection,
-    Shared,
     SkillRow,
     Watched,
     WatchRecord,
 )
 from omega.core.testing.contracts import DIMENSIONS, EDGE, random_units
-from omega.core.types import CONTEXT_SHARE, SLOTS, ContentType, Title, pattern_id, title_key
+from omega.core.testing.ledger_contract import LedgerContract
+from omega.core.testing.watching import (
+    CONTEXTS,
+    DAY,
+    OTHER,
+    SHARD,
+    SPACE,
+    a_household,
+    a_title,
+    a_vector,
+    a_watch,
+    selected,
+    similarity,
+    tell,
+)
+from omega.core.types import ContentType, Title, pattern_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -37,10 +50,6 @@ if TYPE_CHECKING:
 
     from omega.core.ports import DeviceStore, Floats
 
-SPACE, OTHER = "space-1", "space-2"
-CONTEXTS = random_units(SLOTS, seed=3)
-DAY = 20_000
-SHARD = "shard-a", 1
 PERIODS = (
     Selection(content_id="t1"),
     Selection(content_id="t1", profile=1),
@@ -57,57 +66,7 @@ PERIODS = (
 )
 
 
-def a_title(content_id: str = "heat-1995", kind: ContentType = ContentType.MOVIE) -> Title:
-    """Return a title of this id."""
-    return Title(content_id, f"Name of {content_id}", 1995, kind, ("crime", "drama"), 170, 16)
-
-
-def a_watch(
-    content_id: str = "heat-1995", at: int = 1_700_000_000, slot: int = 4, milli: int = 900, profile: int = 0
-) -> WatchRecord:
-    """Return one event."""
-    return WatchRecord(content_id, at, slot, milli, profile=profile)
-
-
-def a_vector(content_id: str, dimensions: int = DIMENSIONS) -> Floats:
-    """Return the unit vector of a title, its own."""
-    vector: Floats = random_units(1, dimensions, seed=title_key(content_id))[0]
-    return vector
-
-
-def tell(store: DeviceStore, *events: WatchRecord, day: int | None = None, local: bool = False) -> Recorded:
-    """Record events of titles made by `a_title`, with vectors made by `a_vector`; return what became of the last."""
-    for event in events:
-        title, vector = a_title(event.content_id), a_vector(event.content_id)
-        last = store.record(event, title, vector, local=local, day=day)
-    return last
-
-
-def similarity(query: Floats, title: Floats, slot: int) -> float:
-    """Return the cosine of `query` and a pattern, by its definition in float64."""
-    vector = title.astype(np.float64) + CONTEXT_SHARE * CONTEXTS[slot].astype(np.float64)
-    return float(vector @ query.astype(np.float64) / np.linalg.norm(vector))
-
-
-def a_household(events: int = 60) -> list[WatchRecord]:
-    """Return events of 7 titles in 4 contexts by 3 profiles, none twice; times from 1000, not in order."""
-    return [
-        WatchRecord(f"t{i % 7}", 1000 + i * 37 % 101, i % 4, i * 131 % 1001, profile=i * 5 % 3, season=i % 2 or None)
-        for i in range(events)
-    ]
-
-
-def selected(event: WatchRecord, selection: Selection) -> bool:
-    """Say whether an event satisfies all that is given."""
-    return (
-        selection.content_id in (None, event.content_id)
-        and selection.profile in (None, event.profile)
-        and (selection.since is None or selection.since <= event.at)
-        and (selection.until is None or event.at < selection.until)
-    )
-
-
-class DeviceStoreContract(ABC):
+class DeviceStoreContract(LedgerContract, ABC):
     """What every DeviceStore promises."""
 
     @abstractmethod
@@ -598,202 +557,6 @@ class DeviceStoreContract(ABC):
         store.compact()
         assert self.everything(store, query) == before
         assert store.size_bytes() > 0
-
-    # --- the ledger ---
-
-    def test_shares_one_sample_of_a_title_context_and_day(self, store: DeviceStore) -> None:
-        tell(store, a_watch("t0", milli=300), a_watch("t0", at=5), day=DAY)
-        tell(store, a_watch("t0", at=6, profile=2), a_watch("t0", at=7, slot=5, milli=20), day=DAY)
-        tell(store, a_watch("t0", at=8, milli=32), day=DAY + 1)
-        tell(store, a_watch("t1"))
-        assert [event.shared for event in store.events()] == [True, False, False, True, True, False]
-        assert store.ledger.assign(*SHARD, 1, 10) == [
-            self.line(1, "t0", 4, DAY, 300),
-            self.line(2, "t0", 5, DAY, 20),
-            self.line(3, "t0", 4, DAY + 1, 32),
-        ]
-
-    def test_never_shares_a_local_title_or_what_another_tv_shared(self, store: DeviceStore) -> None:
-        tell(store, a_watch("mine"), day=DAY, local=True)
-        tell(store, msgspec.structs.replace(a_watch("t0"), shared=True), day=DAY)
-        assert store.ledger.counts() == LedgerCounts(0, 0, 0, 0)
-        assert store.ledger.assign(*SHARD, 1, 10) == []
-        assert [event.shared for event in store.events()] == [False, True]
-
-    def test_a_correction_reaches_what_waits_and_not_what_left(self, store: DeviceStore) -> None:
-        tell(store, a_watch("t0", milli=300), a_watch("t1", milli=300), day=DAY)
-        assert [row.success_milli for row in store.ledger.assign(*SHARD, 1, 1)] == [300]
-        tell(store, a_watch("t0", milli=800), a_watch("t1", milli=900), day=DAY)
-        assert [row.success_milli for row in store.ledger.assign(*SHARD, 1, 1)] == [300]
-        assert [row.success_milli for row in store.ledger.assign(*SHARD, 2, 1)] == [900]
-
-    def test_a_version_always_has_the_same_rows(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(5)), day=DAY)
-        first = store.ledger.assign(*SHARD, 1, 2)
-        assert [row.id for row in first] == [1, 2]
-        tell(store, a_watch("t9"), day=DAY)
-        assert store.ledger.assign(*SHARD, 1, 2) == store.ledger.assign(*SHARD, 1, 9) == first
-        assert [row.id for row in store.ledger.assign(*SHARD, 2, 9)] == [3, 4, 5, 6]
-        assert store.ledger.assign("shard-b", 1, 3, 9) == []
-        assert store.ledger.counts() == LedgerCounts(0, 6, 0, 0)
-        store.ledger.acknowledge(*SHARD, 1)
-        assert store.ledger.counts() == LedgerCounts(0, 4, 2, 0)
-        store.ledger.acknowledge("shard-b", 1, 9)
-        store.ledger.acknowledge(SHARD[0], 2, 9)
-        assert store.ledger.counts() == LedgerCounts(0, 4, 2, 0)
-
-    def test_forgetting_drops_what_waits_and_takes_back_what_left(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(4)), day=DAY)
-        left = store.ledger.assign(*SHARD, 1, 2)
-        store.ledger.acknowledge(*SHARD, 1)
-        forgotten = [store.forget(Selection(content_id=f"t{i}")) for i in (0, 2)]
-        assert [one.retractions for one in forgotten] == [1, 0]
-        assert store.ledger.counts() == LedgerCounts(queued=1, unacknowledged=0, acknowledged=1, retractions=1)
-        back, new = store.ledger.assign(*SHARD, 2, 9)
-        assert back == msgspec.structs.replace(left[0], retracts=True)
-        assert (new.title_key, new.retracts) == (title_key("t3"), False)
-        assert store.ledger.assign(*SHARD, 2, 9) == [back, new]
-        store.ledger.acknowledge(*SHARD, 2)
-        assert store.ledger.counts() == LedgerCounts(0, 0, 2, 0)
-        assert store.forget(Selection()).retractions == 2
-        assert store.forget(Selection()).retractions == 0
-        assert store.ledger.counts() == LedgerCounts(0, 0, 0, 2)
-
-    def test_retractions_come_before_anything_new(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(6)), day=DAY)
-        store.ledger.assign(*SHARD, 1, 4)
-        for i in range(3):
-            store.forget(Selection(content_id=f"t{i}"))
-        assert [(row.id, row.retracts) for row in store.ledger.assign(*SHARD, 2, 2)] == [(1, True), (2, True)]
-        assert [(row.id, row.retracts) for row in store.ledger.assign(*SHARD, 3, 2)] == [(3, True), (5, False)]
-        assert [(row.id, row.retracts) for row in store.ledger.assign(*SHARD, 4, 2)] == [(6, False)]
-
-    def test_what_is_taken_back_stays_so(self, store: DeviceStore) -> None:
-        tell(store, a_watch("t0"), a_watch("t1"), day=DAY)
-        store.ledger.assign(*SHARD, 1, 9)
-        store.forget(Selection(content_id="t0"))
-        store.ledger.assign(*SHARD, 2, 9)
-        store.ledger.acknowledge(*SHARD, 2)
-        tell(store, a_watch("t0"), day=DAY)
-        assert store.ledger.counts() == LedgerCounts(0, 0, 1, 0)
-        assert store.forget(Selection(content_id="t0")).retractions == 0
-        assert store.ledger.assign(*SHARD, 3, 9) == []
-
-    def test_a_pruned_events_contribution_is_taken_back_with_its_title(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch("t0", at=i, milli=i + 100, slot=i) for i in range(6)), a_watch("t1"), day=DAY)
-        store.ledger.assign(*SHARD, 1, 3)
-        store.prune(0, 9)
-        assert store.event_count() == 2
-        assert store.forget(Selection(content_id="t0")).retractions == 3
-        assert store.ledger.counts() == LedgerCounts(1, 0, 0, 3)
-
-    def test_a_restored_shard_is_told_again(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(6)), day=DAY)
-        versions = {version: store.ledger.assign(*SHARD, version, 2) for version in (3, 5)}
-        store.ledger.acknowledge(*SHARD, 5)
-        store.forget(Selection(content_id="t0"))
-        versions[6] = store.ledger.assign(*SHARD, 6, 9)
-        assert [row.retracts for row in versions[6]] == [True, False, False]
-        assert store.ledger.since(*SHARD, 0) == versions
-        assert store.ledger.since(*SHARD, 3) == {5: versions[5], 6: versions[6]}
-        assert store.ledger.since(*SHARD, 6) == store.ledger.since("shard-b", 1, 0) == {}
-
-    def test_names_what_waits_in_the_order_of_its_binding(self, store: DeviceStore) -> None:
-        for day in (DAY, DAY + 2, DAY + 1):
-            tell(store, a_watch("t0", at=day), a_watch("t1", at=day), day=day)
-        assert [row.day - DAY for row in store.ledger.waiting(*SHARD, 9)] == [2, 2, 1, 1, 0, 0]
-        first = store.ledger.waiting(*SHARD, 3)
-        assert store.ledger.waiting(*SHARD, 9, fresh=False) == []
-        assert store.ledger.assign(*SHARD, 1, 9, fresh=False) == []
-        assert store.ledger.assign(*SHARD, 1, 3) == first
-        store.forget(Selection(content_id="t1"))
-        back = [msgspec.structs.replace(row, retracts=True) for row in first if row.title_key == title_key("t1")]
-        assert store.ledger.waiting(*SHARD, 9)[:1] == store.ledger.waiting(*SHARD, 9, fresh=False) == back
-        assert [row.retracts for row in store.ledger.waiting(*SHARD, 9)] == [True, False]
-        assert store.ledger.waiting("shard-b", 1, 9, fresh=False) == []
-        assert store.ledger.assign(*SHARD, 2, 9, fresh=False) == back
-
-    def test_rounds_what_is_shared_to_a_byte(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{milli}", milli=milli) for milli in (0, 1, 2, 501, 502, 997, 998, 1000)), day=DAY)
-        tell(store, a_watch("t0", milli=333), day=DAY)
-        rows = store.ledger.assign(*SHARD, 1, 9)
-        assert [row.success_milli for row in rows] == [332, 0, 0, 500, 504, 996, 1000, 1000]
-
-    def test_lists_the_shards_and_what_is_owed_to_them(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(6)), day=DAY)
-        assert store.ledger.shards() == []
-        store.ledger.assign("shard-b", 3, 7, 2)
-        store.ledger.assign(*SHARD, 2, 2)
-        store.ledger.acknowledge(*SHARD, 2)
-        assert store.ledger.shards() == [Shared("shard-a", 1, 2, owes=True), Shared("shard-b", 3, 7, owes=True)]
-        store.ledger.drop_before(*SHARD, 2)
-        assert store.ledger.shards()[0] == Shared("shard-a", 1, 2, owes=False)
-        store.forget(Selection(content_id="t2"))
-        assert store.ledger.shards()[0] == Shared("shard-a", 1, 2, owes=True)
-        store.ledger.assign(*SHARD, 5, 9)
-        store.ledger.acknowledge(*SHARD, 5)
-        assert store.ledger.shards() == [Shared("shard-a", 1, 5, owes=True), Shared("shard-b", 3, 7, owes=True)]
-        store.ledger.drop_before(*SHARD, 5)
-        assert store.ledger.shards()[0].owes is False
-
-    def test_carries_rows_over_to_another_incarnation(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(5)), day=DAY)
-        rows = store.ledger.assign(*SHARD, 1, 2)
-        store.ledger.carry(*SHARD, 8, told=False)
-        assert store.ledger.since(*SHARD, 0) == {}
-        assert store.ledger.since(SHARD[0], 8, 0) == {1: rows}
-        assert store.ledger.counts() == LedgerCounts(queued=3, unacknowledged=2, acknowledged=0, retractions=0)
-
-    def test_carries_rows_over_as_told(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(6)), day=DAY)
-        store.ledger.assign(*SHARD, 1, 3)
-        store.forget(Selection(content_id="t0"))
-        store.ledger.assign(*SHARD, 2, 1)
-        store.forget(Selection(content_id="t1"))
-        store.ledger.carry(*SHARD, 8, told=True)
-        assert store.ledger.counts() == LedgerCounts(queued=0, unacknowledged=0, acknowledged=4, retractions=1)
-        assert store.ledger.since(SHARD[0], 8, 0) == {}
-        assert store.ledger.shards() == [Shared(SHARD[0], 8, 0, owes=True)]
-        back = store.ledger.assign(SHARD[0], 8, 1, 9)
-        assert [(row.title_key, row.retracts) for row in back] == [(title_key("t1"), True)]
-        store.ledger.acknowledge(SHARD[0], 8, 1)
-        assert store.forget(Selection()).retractions == 4
-
-    def test_lets_go_of_what_no_backup_lacks(self, store: DeviceStore) -> None:
-        tell(store, *(a_watch(f"t{i}") for i in range(6)), day=DAY)
-        for version in (1, 2):
-            store.ledger.assign(*SHARD, version, 2)
-        store.ledger.acknowledge(*SHARD, 1)
-        store.ledger.drop_before(*SHARD, 2)  # the second is not acknowledged
-        assert store.ledger.counts() == LedgerCounts(2, 2, 2, 0)
-        assert list(store.ledger.since(*SHARD, 0)) == [2]
-        store.forget(Selection(content_id="t2"))
-        store.ledger.assign(*SHARD, 3, 9)
-        store.ledger.acknowledge(*SHARD, 3)
-        store.ledger.drop_before(*SHARD, 2)
-        assert [row.title_key for row in store.ledger.since(*SHARD, 0)[3] if row.retracts] == [title_key("t2")]
-        assert len(store.ledger.since(*SHARD, 0)[3]) == 3
-        store.ledger.drop_before(*SHARD, 3)
-        assert store.ledger.since(*SHARD, 0) == {}
-        assert store.ledger.counts() == LedgerCounts(0, 0, 5, 0)
-
-    def test_what_is_settled_can_still_be_taken_back(self, store: DeviceStore) -> None:
-        tell(store, a_watch("t0"), a_watch("t1"), day=DAY)
-        rows = store.ledger.assign(*SHARD, 1, 9)
-        store.ledger.acknowledge(*SHARD, 1)
-        store.ledger.drop_before(*SHARD, 1)
-        assert store.ledger.since(*SHARD, 0) == {}
-        tell(store, a_watch("t0", at=99), day=DAY)
-        assert store.ledger.counts() == LedgerCounts(0, 0, 2, 0)
-        assert store.forget(Selection(content_id="t0")).retractions == 1
-        back = [msgspec.structs.replace(rows[0], retracts=True)]
-        assert store.ledger.assign(*SHARD, 2, 9) == back
-        assert store.ledger.since(*SHARD, 0) == {2: back}
-
-    @staticmethod
-    def line(row_id: int, content_id: str, slot: int, day: int, milli: int) -> Contribution:
-        """Return a row that is to be shared."""
-        return Contribution(row_id, title_key(content_id), slot, day, milli, b"")
 
     @staticmethod
     def finds(store: DeviceStore, query: Floats, titles: dict[str, Floats]) -> None:

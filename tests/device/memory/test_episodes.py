@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega.core.records import reward
-from omega.core.testing.device_contract import a_title
+from omega.core.testing.watching import a_title
 from omega.device.memory.episodes import (
     HALF_LIFE_S,
     Critique,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from omega.core.testing.device_contract import a_title
+from omega.core.testing.watching import a_title
 from omega.device.memory.contexts import similarity
 from omega.device.memory.episodes import Episode, facets_of, recall
 from omega.device.memory.skills import Skill, rank, skills_of

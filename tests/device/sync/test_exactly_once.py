@@ -11,7 +11,7 @@ import pytest
 from omega.core.catalog import Catalog
 from omega.core.records import Selection
 from omega.core.testing.contracts import DIMENSIONS
-from omega.core.testing.device_contract import CONTEXTS, DAY, a_title, a_watch, tell
+from omega.core.testing.watching import CONTEXTS, DAY, a_title, a_watch, tell
 from omega.core.types import shared_milli
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.session import Outcome, Session

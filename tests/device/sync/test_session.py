@@ -12,9 +12,9 @@ import pytest
 from omega.core.catalog import Catalog
 from omega.core.records import LedgerCounts, Selection
 from omega.core.testing.contracts import DIMENSIONS
-from omega.core.testing.device_contract import CONTEXTS, DAY, a_title, a_watch, tell
 from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import FakeEmbedder
+from omega.core.testing.watching import CONTEXTS, DAY, a_title, a_watch, tell
 from omega.core.types import title_key
 from omega.core.wire import Ack, Artifact, Header, Pull, Push, Reason, Resync, Similar, Trend, title_hash
 from omega.device.sync import trends

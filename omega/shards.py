@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError, StoreError, shown
+from omega.core.settings import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
     from omega.core.settings import Settings
     from omega.shard.app import ShardApp
     from omega_plugins.transports.certificates import Certificates
+    from omega_storage.shard_sql import SqlShardStore
     from omega_storage.shard_sqlite import SqliteShardStore
 
 SHARD_SPACE = "minilm-int4"
 """What taste codes are of."""
 KEYS_FILE, TAGS_FILE = "keys.json", "tags.key"
 MAX_DEVICES = 4_000_000
-_SQLITE = "sqlite:///"
+_SQLITE, _POSTGRES, _DEV = "sqlite:///", "postgresql://", "postgres-dev"
+_DEV_FOLDER = "postgres"
 _TAG_KEY_BYTES = 32
 
 
@@ -46,7 +49,7 @@ def serve_shard(
     everybody: bool = False,
     ready: Callable[[int], None] = lambda port: None,
 ) -> None:
-    """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path, made on first use.
+    """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is as for `open_shard_store`.
 
     With a `certificate` (chain and key) it speaks https. `keys` is the folder of its secrets, by default home/shard,
     `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
@@ -69,7 +72,7 @@ def serve_shard(
     context = server.tls(*certificate) if certificate else None
 
     async def served(bound: Any) -> None:
-        store = open_shard_store(location, max_devices=max_devices)
+        store = open_shard_store(location, max_devices=max_devices, home=settings.home)
         shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
         app: ShardApp = apps.ShardApp(shard, shard_id, ring, region=region, makers=trusted, everybody=everybody)
 
@@ -92,10 +95,42 @@ def serve_shard(
         server.run(served(bound))
 
 
-def open_shard_store(location: str, *, max_devices: int = MAX_DEVICES, create: bool = True) -> SqliteShardStore:
-    """Open a shard's store, sqlite:/// and a path; without `create` it must be there. Raises InputError, StoreError."""
+def open_shard_store(
+    location: str, *, max_devices: int = MAX_DEVICES, create: bool = True, home: Path | None = None
+) -> SqlShardStore:
+    """Open a shard's store: sqlite:/// and a path, an address postgresql://, or postgres-dev; made on first use.
+
+    postgres-dev is a server of one's own, for development, in `home`/postgres, by default OMEGA_HOME's; the last one to
+    close it stops it. Without `create` a file must be there. Raises InputError, StoreError.
+    """
+    if location.startswith(_POSTGRES):
+        return _postgres().PostgresShardStore.open(location, max_devices=max_devices)  # type: ignore[no-any-return]
+    if location == _DEV:
+        return _postgres_dev().open_dev(_dev_folder(home), max_devices=max_devices)  # type: ignore[no-any-return]
+    return _open_file(location, max_devices, create=create)
+
+
+def migrate_shard_store(location: str, *, back: bool = False) -> int:
+    """Bring a store's schema up to this release's, or back by one script; return its number.
+
+    `back` is for Postgres alone, and for the release before this one: whatever opens the store brings it up again.
+    Raises InputError, StoreError.
+    """
+    if location == _DEV and back:
+        with _postgres_dev().running(_dev_folder(None)) as url:
+            return int(extra_module("omega_storage.postgres_schema", "postgres").migrate_back(url))
+    if location.startswith(_POSTGRES) and back:
+        return int(extra_module("omega_storage.postgres_schema", "postgres").migrate_back(location))
+    if back:
+        raise InputError(f"store is {shown(location)}, allowed with --back: {_POSTGRES}: put a copy of the file back")
+    with closing(open_shard_store(location)) as store:
+        return store.schema
+
+
+def _open_file(location: str, max_devices: int, *, create: bool) -> SqliteShardStore:
     if not location.startswith(_SQLITE) or location == _SQLITE:
-        raise InputError(f"store is {shown(location)}, allowed: {_SQLITE} and a path")
+        allowed = f"{_SQLITE} and a path, {_POSTGRES}user@host/database, {_DEV}"
+        raise InputError(f"store is {shown(location)}, allowed: {allowed}")
     path = Path(location.removeprefix(_SQLITE))
     if not create and not path.exists():
         raise StoreError(f"{path} holds no shard's store: name the one that omega shard serve uses")
@@ -105,6 +140,18 @@ def open_shard_store(location: str, *, max_devices: int = MAX_DEVICES, create: b
         raise StoreError(f"{path.parent} can't be made ({error.strerror}): name another folder") from error
     sqlite: type[SqliteShardStore] = extra_module("omega_storage.shard_sqlite", "shard").SqliteShardStore
     return sqlite.open(path, max_devices=max_devices)
+
+
+def _postgres() -> Any:
+    return extra_module("omega_storage.shard_postgres", "postgres")
+
+
+def _postgres_dev() -> Any:
+    return extra_module("omega_storage.postgres_dev", "postgres")
+
+
+def _dev_folder(home: Path | None) -> Path:
+    return (home or resolve().settings.home) / _DEV_FOLDER
 
 
 def make_code(location: str, *, uses: int = 1, lifetime_s: int = 86_400) -> tuple[str, Code]:

@@ -20,7 +20,12 @@ ModelFolder = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Model folder.", show_default="the embedder's own")
 ]
 ShardStore = Annotated[
-    str, typer.Option("--store", metavar="URL", help="Where a shard's sums are kept: sqlite:/// and a path.")
+    str,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Where a shard's sums are kept: sqlite:/// and a path, postgresql://user@host/database, or postgres-dev.",
+    ),
 ]
 Context = Annotated[
     str | None,

@@ -1,9 +1,8 @@
-"""The half of a shard's SQLite store that knows devices: who may come in, under which number, and who is shut out."""
+"""The half of a shard's store that knows devices: who may come in, under which number, and who is shut out."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,126 +12,110 @@ from omega.core.identity.admission import Way
 from omega.core.identity.vouchers import Code
 from omega.core.ports import ShardStore
 from omega.core.shard_records import DAY_S, DEVICE_ID_BYTES, FOR_GOOD, DeviceRow
-from omega_storage.connection import store_errors, transaction
-from omega_storage.sql import queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from omega.core.identity.admission import Candidate
     from omega.core.ports import Integers
-    from omega_storage.connection import apsw
+    from omega_storage.shard_tables import Tables
 
-_SQL = queries("shard")
+ENROLMENT = "enrolment"
 
 
-class SqliteShardDevices(ShardStore):
-    """Devices, codes and makers in one file; use it from one thread at a time."""
+class ShardDevices(ShardStore):
+    """Devices, codes and makers in one database; use it from one thread at a time."""
 
-    def __init__(self, connection: apsw.Connection, *, max_devices: int) -> None:
-        """Take over an open connection to a file of the newest schema. Raises StoreError."""
-        self._connection, self._location, self._max_devices = connection, connection.filename, max_devices
-        with store_errors(self._location):
-            self._devices = int(connection.execute(_SQL["device_count"]).get)
+    def __init__(self, tables: Tables, *, max_devices: int) -> None:
+        """Work on tables of the newest schema."""
+        self._tables, self._max_devices = tables, max_devices
 
     def bind(self, shard_id: int, key_mark: bytes) -> None:
         """Be this shard's store from now on, with tags by the key of this mark."""
-        with store_errors(self._location), transaction(self._connection):
-            held = self._connection.execute(_SQL["identity"]).fetchone()
-            if held is None:
-                self._connection.execute(_SQL["set_identity"], (shard_id, key_mark))
-        if held is None:
-            return
-        if held[0] != shard_id:
+        with self._tables.alone(ENROLMENT):
+            held = self._tables.read("identity")
+            if not held:
+                self._tables.read("set_identity", shard_id, key_mark)
+                return
+        [(held_id, held_mark)] = held
+        if held_id != shard_id:
             raise StoreError(
-                f"{self._location} holds the sums of shard {held[0]}, not of {shard_id}: TVs would be counted twice: "
-                "give it its number, or take another file"
+                f"{self._tables.location} holds the sums of shard {held_id}, not of {shard_id}: TVs would be counted "
+                "twice: give it its number, or take another store"
             )
-        if held[1] != key_mark:
+        if held_mark != key_mark:
             raise StoreError(
-                f"{self._location} counts households by another tag key: they would be counted twice: "
-                "put its tags.key back, or take another file"
+                f"{self._tables.location} counts households by another tag key: they would be counted twice: "
+                "put its tags.key back, or take another store"
             )
 
     def enrol(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
         """Return the number of each device, None for who may not come in."""
         if bad := next((one for one in device_ids if len(one) != DEVICE_ID_BYTES), None):
             raise InputError(f"a device id has {len(bad)} bytes, allowed {DEVICE_ID_BYTES}: hash its public key")
-        before = self._devices
-        try:
-            with store_errors(self._location), transaction(self._connection):
-                return [self._enrolled(device_id, now) for device_id in device_ids]
-        except BaseException:
-            self._devices = before
-            raise
+        with self._tables.alone(ENROLMENT):
+            return self._enrolled(device_ids, now)
 
     def admit(self, candidate: Candidate, now: int) -> int | None:
         """Return the number of a device that may come in; None when there are too many."""
-        before = self._devices
-        try:
-            with store_errors(self._location), transaction(self._connection):
-                way = admission.judged(candidate, self._standing(candidate), now)
-                slot = self._enrolled(candidate.device, now)
-                if slot is not None and way is Way.MAKER and candidate.maker:
-                    self._connection.execute(_SQL["count_admitted"], (candidate.maker.id,))
-                if slot is not None and way is Way.CODE:
-                    self._connection.execute(_SQL["use_code"], (candidate.code,))
-                return slot
-        except BaseException:
-            self._devices = before
-            raise
+        with self._tables.alone(ENROLMENT):
+            way = admission.judged(candidate, self._standing(candidate), now)
+            [slot] = self._enrolled([candidate.device], now)
+            if slot is not None and way is Way.MAKER and candidate.maker:
+                self._tables.read("count_admitted", candidate.maker.id)
+            if slot is not None and way is Way.CODE:
+                self._tables.read("use_code", candidate.code)
+            return slot
 
     def _standing(self, candidate: Candidate) -> admission.Standing:
-        slot, counts_from = self._connection.execute(_SQL["number_of"], (candidate.device,)).fetchone() or (None, 0)
-        maker, code = candidate.maker, None
-        if candidate.code and (row := self._connection.execute(_SQL["code"], (candidate.code,)).fetchone()):
-            code = Code(*row)
-        admitted = self._connection.execute(_SQL["admitted"], (maker.id,)).get if maker else 0
-        return admission.Standing(slot, counts_from, int(admitted or 0), code)
+        known = self._tables.read("numbers_of", self._tables.among([candidate.device]))
+        slot, counts_from = known[0][1:] if known else (None, 0)
+        code, admitted = None, 0
+        if candidate.code and (row := self._tables.read("code", candidate.code)):
+            code = Code(*row[0])
+        if candidate.maker and (row := self._tables.read("admitted", candidate.maker.id)):
+            admitted = row[0][0]
+        return admission.Standing(slot, counts_from, admitted, code)
 
-    def _enrolled(self, device_id: bytes, now: int) -> int | None:
-        if found := self._connection.execute(_SQL["number_of"], (device_id,)).fetchone():
-            slot, counts_from = found
-            return None if counts_from == FOR_GOOD else int(slot)
-        if self._devices >= self._max_devices:
-            return None
-        self._connection.execute(_SQL["enrol"], (self._devices, device_id, now, now // DAY_S))
-        self._devices += 1
-        return self._devices - 1
+    def _enrolled(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
+        """Give numbers to those who have none, as long as there is room."""
+        found = self._tables.read("numbers_of", self._tables.among(device_ids)) if device_ids else []
+        numbers = {one: None if counts_from == FOR_GOOD else slot for one, slot, counts_from in found}
+        new = [one for one in dict.fromkeys(device_ids) if one not in numbers]
+        slots = range(self.device_count(), self._max_devices)[: len(new)]
+        if slots:
+            same = np.ones(len(slots), np.int64)
+            self._tables.write("enrol", list(slots), new[: len(slots)], now * same, now // DAY_S * same)
+        numbers |= dict(zip(new, slots, strict=False))
+        return [numbers.get(one) for one in device_ids]
 
     def add_code(self, code: Code, now: int) -> None:
         """Admit as many devices as the code has uses."""
-        with store_errors(self._location), transaction(self._connection):
-            self._connection.execute(_SQL["drop_codes"], (now,))
-            self._connection.execute(_SQL["add_code"], (code.digest, code.uses, code.ends_at))
+        with self._tables.alone(ENROLMENT):
+            self._tables.read("drop_codes", now)
+            self._tables.read("add_code", code.digest, code.uses, code.ends_at)
 
     def revoke(self, device_id: bytes) -> bool:
         """Shut a device out for good."""
-        with store_errors(self._location):
-            self._connection.execute(_SQL["revoke"], (device_id, FOR_GOOD))
-            return self._connection.changes() > 0
+        return bool(self._tables.read("revoke", device_id, FOR_GOOD))
 
     def revoked(self) -> list[int]:
         """Return the numbers of the devices that were shut out."""
-        return [slot for (slot,) in self._read("revoked")]
+        return [slot for (slot,) in self._tables.read("revoked")]
 
     def counts_from(self) -> Integers:
         """Return (n,) since when the tokens of each device count, by number."""
-        return np.asarray([moment for (moment,) in self._read("counts_from")], np.int64)
+        return np.asarray([moment for (moment,) in self._tables.read("counts_from")], np.int64)
 
     def device(self, slot: int) -> DeviceRow | None:
         """Return what is known of a device."""
-        with store_errors(self._location):
-            return self._device_rows([slot]).get(slot)
+        return self._device_rows([slot]).get(slot)
 
     def device_count(self) -> int:
         """Return how many devices are enrolled."""
-        return self._devices
+        [(count,)] = self._tables.read("device_count")
+        return int(count)
 
-    def _device_rows(self, slots: Iterable[int]) -> dict[int, DeviceRow]:
-        rows: Iterable[Any] = self._connection.execute(_SQL["devices"], (json.dumps(list(slots)),))
+    def _device_rows(self, slots: Sequence[int]) -> dict[int, DeviceRow]:
+        rows = self._tables.read("devices", self._tables.among(slots))
         return {row[0]: DeviceRow(*row) for row in rows}
-
-    def _read(self, name: str, *values: float) -> list[Any]:
-        with store_errors(self._location):
-            return self._connection.execute(_SQL[name], values).fetchall()

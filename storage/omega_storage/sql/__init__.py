@@ -27,3 +27,9 @@ def migrations(folder: str) -> Sequence[str]:
     """Return the scripts `folder`/0001_*.sql and on, in order: number n brings the schema to user_version n."""
     scripts = [file for file in (_HERE / folder).iterdir() if file.name[:4].isdigit()]
     return tuple(file.read_text(encoding="utf-8") for file in sorted(scripts))
+
+
+def way_back(folder: str, number: int) -> str | None:
+    """Return the script back_000n_*.sql that undoes migration `number`; None where there is none."""
+    found = next((_HERE / folder).glob(f"back_{number:04}_*.sql"), None)
+    return None if found is None else found.read_text(encoding="utf-8")

@@ -1,9 +1,9 @@
--- name: number_of
--- The number of a device, and since when its tokens count.
-SELECT slot, counts_from FROM device WHERE device_id = ?
+-- name: numbers_of
+-- Some devices by id, in hex: their numbers, and since when their tokens count.
+SELECT device_id, slot, counts_from FROM device WHERE device_id IN (SELECT unhex(value) FROM json_each(?))
 
 -- name: enrol
--- The next number.
+-- The next numbers.
 INSERT INTO device (slot, device_id, counts_from, seen_day, mark_day) VALUES (?1, ?2, ?3, ?4, ?4)
 
 -- name: counts_from
@@ -16,7 +16,7 @@ SELECT ifnull(max(slot) + 1, 0) FROM device
 
 -- name: revoke
 -- For good.
-UPDATE device SET counts_from = ?2 WHERE device_id = ?1
+UPDATE device SET counts_from = ?2 WHERE device_id = ?1 RETURNING slot
 
 -- name: revoked
 -- Few of millions.
@@ -134,20 +134,21 @@ SELECT key FROM sums WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
 -- name: move_buckets
 -- Adds a title's days to another's.
 INSERT INTO bucket (day, key, samples, success_milli)
-SELECT day, key - ?1 * 16 + ?2 * 16, samples, success_milli FROM bucket WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+SELECT day, key - ?2 * 16 + ?3 * 16, samples, success_milli FROM bucket
+WHERE key IN (SELECT value FROM json_each(?1))
 ON CONFLICT DO UPDATE SET samples = samples + excluded.samples, success_milli = success_milli + excluded.success_milli
 
 -- name: drop_sums
 -- Once all of a title was added to another's.
-DELETE FROM sums WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+DELETE FROM sums WHERE key IN (SELECT value FROM json_each(?))
 
 -- name: drop_shown
 -- The same.
-DELETE FROM shown WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+DELETE FROM shown WHERE key IN (SELECT value FROM json_each(?))
 
 -- name: drop_title_buckets
 -- The same.
-DELETE FROM bucket WHERE key BETWEEN ?1 * 16 AND ?1 * 16 + 15
+DELETE FROM bucket WHERE key IN (SELECT value FROM json_each(?))
 
 -- name: drop_audience
 -- The same.

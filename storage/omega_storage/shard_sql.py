@@ -1,0 +1,258 @@
+"""A shard's store on tables: what a tick does to them, and what is told of them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    BUCKET_DAYS,
+    LEAST_HOUSEHOLDS,
+    TASTE_NUMBERS,
+    Aggregate,
+    DeviceRow,
+    Figures,
+    Shown,
+    Verdict,
+)
+from omega_storage.shard_devices import ShardDevices
+from omega_storage.shard_moves import judged
+from omega_storage.shard_sums import Rows, Sketch, faded, taste_numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from omega.core.ports import Floats, Integers
+    from omega.core.shard_records import Sample, Standing, Tick
+    from omega_storage.shard_tables import Tables
+
+_KEYS = 16
+"""Keys of a title: 8 contexts, all of them, and room."""
+
+Signed: TypeAlias = "tuple[int, Sample]"
+"""1 for a contribution, -1 for a retraction."""
+
+
+class SqlShardStore(ShardDevices):
+    """Devices and sums in one database; use it from one thread at a time."""
+
+    def __init__(self, tables: Tables, *, max_devices: int, backup_days: int) -> None:
+        """Work on tables of the newest schema."""
+        super().__init__(tables, max_devices=max_devices)
+        self._backup_days, self._swept_day = backup_days, 0
+
+    @property
+    @abstractmethod
+    def schema(self) -> int:
+        """The number of the schema that it has."""
+
+    # --- a tick ---
+
+    def commit(self, tick: Tick) -> list[Standing]:
+        """Judge the moves in order, and make versions and sums durable together."""
+        with self._tables.transaction():
+            standings, samples = self._moved(tick)
+            if samples:
+                self._count(samples, tick.day)
+            if tick.day != self._swept_day:
+                self._tables.read("drop_buckets", tick.day - BUCKET_DAYS)
+        self._swept_day = tick.day
+        return standings
+
+    def _moved(self, tick: Tick) -> tuple[list[Standing], list[Signed]]:
+        """Move the versions; return the answers and the samples that count, in order."""
+        slots = sorted({move.slot for move in tick.moves})
+        self._tables.hold("hold_devices", slots)
+        rows = self._device_rows(slots)
+        before = dict(rows)
+        standings: list[Standing] = []
+        samples: list[Signed] = []
+        for move in tick.moves:
+            row, standing = judged(rows.get(move.slot), move, tick.day, self._backup_days)
+            if row is not None:
+                rows[move.slot] = row
+            if standing.verdict is Verdict.ACCEPTED:
+                samples += [(1, sample) for sample in move.contributed]
+                samples += [(-1, sample) for sample in move.retracted[: len(move.retracted) - standing.refused]]
+            standings.append(standing)
+        if moved := [_standing_row(row) for slot, row in rows.items() if row is not before[slot]]:
+            self._tables.write("move", *np.asarray(moved, np.int64).T)
+        return standings, samples
+
+    def _count(self, samples: Sequence[Signed], day: int) -> None:
+        facts = [(s.title, s.slot, sign, s.success_milli, s.day, s.tag) for sign, s in samples]
+        title, slot, sign, success, of_day, tag = np.asarray(facts, np.int64).T
+        keys, place = np.unique([title * _KEYS + slot, title * _KEYS + ALL_SLOTS], return_inverse=True)
+        place = place.reshape(-1)
+        rows = self._rows(keys)
+        rows.age(day)
+        rows.add(place, np.tile(sign, 2), np.tile(success, 2), np.tile(of_day, 2))
+        rows.count(place.tolist(), sign.tolist() * 2, tag.tolist() * 2)
+        self._put(keys, rows)
+        recent = (of_day > day - BUCKET_DAYS) & (of_day <= day + 1)
+        if recent.any():
+            self._put_buckets((title * _KEYS + slot)[recent], of_day[recent], sign[recent], success[recent])
+        if told := [(way, sample) for way, sample in samples if sample.taste]:
+            self._hear(told, day)
+
+    def _rows(self, keys: Integers) -> Rows:
+        """Return the rows of these ascending keys, empty where there is none; nobody else changes them from now on."""
+        rows = Rows.empty(len(keys))
+        self._tables.hold("hold_sums", keys.tolist())
+        stored = self._tables.read("sums", self._tables.among(keys.tolist()))
+        if stored:
+            key, samples, success, households, theta, tags, day, trends, shown = zip(*stored, strict=True)
+            place = np.searchsorted(keys, key)
+            for array, values in (
+                (rows.samples, samples),
+                (rows.success_milli, success),
+                (rows.day, day),
+                (rows.shown, shown),
+            ):
+                array[place] = values
+            rows.trends[place] = np.frombuffer(b"".join(trends)).reshape(len(place), -1)
+            for at, *sketch in zip(place.tolist(), households, theta, tags, strict=True):
+                rows.sketches[at] = Sketch(*sketch)
+        return rows
+
+    def _put(self, keys: Integers, rows: Rows) -> None:
+        """Write the rows, and what of them is to be shown from now on."""
+        rows.settle()
+        households, trends = rows.households(), _packed(rows.trends)
+        self._tables.write(
+            "put_sums",
+            keys,
+            rows.samples,
+            rows.success_milli,
+            households,
+            [sketch.theta for sketch in rows.sketches],
+            [sketch.packed for sketch in rows.sketches],
+            rows.day,
+            trends,
+        )
+        if len(places := rows.to_show()):
+            shown = households[places] >= LEAST_HOUSEHOLDS
+            counts = [np.where(shown, of[places], 0) for of in (rows.samples, rows.success_milli, households)]
+            told = [trends[at] if shows else b"" for at, shows in zip(places, shown, strict=True)]
+            ranks = np.where(shown, rows.ranks()[places], np.nan)
+            self._tables.write("put_shown", keys[places], *counts, rows.day[places], told, ranks)
+
+    def _put_buckets(self, keys: Integers, days: Integers, sign: Integers, success: Integers) -> None:
+        """Add samples (n,) to their days, once for each day and key."""
+        pairs, place = np.unique(np.stack([days, keys], axis=1), axis=0, return_inverse=True)
+        sums = np.zeros((len(pairs), 2), np.int64)
+        np.add.at(sums, place.reshape(-1), np.stack([sign, sign * success], axis=1))
+        self._tables.write("add_bucket", *pairs.T, *sums.T)
+
+    def _hear(self, told: Sequence[Signed], day: int) -> None:
+        """Add taste codes to their titles' audiences."""
+        titles, place = np.unique([sample.title for _, sample in told], return_inverse=True)
+        days, numbers = self._audiences(titles)
+        later = np.maximum(days, day)
+        numbers *= faded(later - days)[:, None]
+        sign = np.asarray([way for way, _ in told], np.float64)
+        age = later[place] - np.asarray([sample.day for _, sample in told])
+        np.add.at(numbers, place, (sign * faded(age))[:, None] * taste_numbers([sample.taste for _, sample in told]))
+        self._tables.write("put_audience", titles, later, _packed(numbers))
+
+    def _audiences(self, titles: Integers) -> tuple[Integers, Any]:
+        """Return (n,) days and (n, 1 + TASTE_NUMBERS) numbers of ascending titles, zeros where nothing was told."""
+        days, numbers = np.zeros(len(titles), np.int64), np.zeros((len(titles), 1 + TASTE_NUMBERS))
+        for title, day, told in self._tables.read("audiences", self._tables.among(titles.tolist())):
+            place = np.searchsorted(titles, title)
+            days[place], numbers[place] = day, np.frombuffer(told)
+        return days, numbers
+
+    # --- what is told ---
+
+    def aggregates(self) -> list[Aggregate]:
+        """Return all rows of sums, by title and context."""
+        rows = self._tables.read("aggregates")
+        return [Aggregate(row[0], row[1], _figures(row[2:7]), _shown_figures(row[7:])) for row in rows]
+
+    def buckets(self, title: int, slot: int) -> dict[int, tuple[int, int]]:
+        """Return samples and success of a title in a context by day."""
+        rows = self._tables.read("buckets", title * _KEYS + slot)
+        return {day: (samples, success) for day, samples, success in rows}
+
+    def audiences(self, titles: Sequence[int]) -> Floats:
+        """Return (n, 1 + TASTE_NUMBERS) float32: count and sums of the taste codes."""
+        ascending, place = np.unique(np.asarray(titles, np.int64), return_inverse=True)
+        numbers: Floats = self._audiences(ascending)[1][place].astype(np.float32)
+        return numbers
+
+    def trending(self, most: int, titles: int) -> list[Shown]:
+        """Return the trendiest of what may be shown in all contexts."""
+        return [_shown(row) for row in self._tables.read("trending", most, titles)]
+
+    def successful(self, most: int, least_rate: float) -> list[Shown]:
+        """Return the trendiest of what may be shown by context and goes well."""
+        return [_shown(row) for row in self._tables.read("successful", most, least_rate)]
+
+    def hidden(self, since: int) -> list[int]:
+        """Return the catalog titles that lost their households."""
+        return [title for (title,) in self._tables.read("hidden", since)]
+
+    # --- what is done now and then ---
+
+    def fold(self, known: Mapping[int, int]) -> int:
+        """Add the rows of unknown titles to those of the catalog."""
+        hashes = [(title, -1 - title) for (title,) in self._tables.read("unknown_titles")]
+        found = [(title, known[hashed]) for title, hashed in hashes if hashed in known]
+        for old, new in found:
+            with self._tables.alone("fold"):
+                self._fold(old, new)
+        return len(found)
+
+    def _fold(self, old: int, new: int) -> None:
+        keys = np.asarray([key for (key,) in self._tables.read("keys_of", old)], np.int64)
+        theirs, ours = self._rows(keys), self._rows(keys + (new - old) * _KEYS)
+        for rows, other in ((ours, theirs), (theirs, ours)):
+            rows.age(other.day)
+        ours.samples += theirs.samples
+        ours.success_milli += theirs.success_milli
+        ours.trends += theirs.trends
+        for sketch, more in zip(ours.sketches, theirs.sketches, strict=True):
+            sketch.merge(more)
+        self._put(keys + (new - old) * _KEYS, ours)
+        among = self._tables.among(keys.tolist())
+        self._tables.read("move_buckets", among, old, new)
+        days, numbers = self._audiences(np.sort(np.asarray([old, new])))
+        if days[0]:  # a title that is known by hash has the smaller number
+            later = days.max()
+            total = (numbers * faded(later - days)[:, None]).sum(axis=0)
+            self._tables.write("put_audience", [new], [int(later)], [total.tobytes()])
+        for name in ("drop_sums", "drop_shown", "drop_title_buckets"):
+            self._tables.read(name, among)
+        self._tables.read("drop_audience", old)
+
+    def close(self) -> None:
+        """Release the database."""
+        self._tables.close()
+
+
+def _packed(numbers: Any) -> list[bytes]:
+    """Return the bytes of each row of (m, k) doubles."""
+    width, whole = numbers.shape[1] * 8, numbers.tobytes()
+    return [whole[at : at + width] for at in range(0, len(whole), width)]
+
+
+def _standing_row(row: DeviceRow) -> tuple[int, ...]:
+    moved = row.incarnation, row.version, row.seen_day, row.contributed, row.retracted, row.horizon
+    return row.slot, *moved, row.mark_day, row.mark_version
+
+
+def _figures(columns: Sequence[Any]) -> Figures:
+    samples, success, households, day, trends = columns
+    return Figures(samples, success, households, day, tuple(np.frombuffer(trends).tolist()))
+
+
+def _shown_figures(columns: Sequence[Any]) -> Figures | None:
+    return None if columns[0] is None else _figures(columns)
+
+
+def _shown(row: Sequence[Any]) -> Shown:
+    return Shown(row[0], row[1], _figures(row[2:]))

@@ -1,0 +1,53 @@
+"""What a shard's store asks of its database: transactions, named statements, rows written column by column."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+
+    from omega.core.ports import Integers
+    from omega_storage.shard_sums import Doubles
+
+    Column: TypeAlias = Integers | Doubles | Sequence[int] | Sequence[bytes]
+
+
+class Tables(ABC):
+    """The tables of one shard, in one database; use them from one thread at a time. All methods raise StoreError."""
+
+    location: str
+    """Where they are, in words for a person: no password in it."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """Run the block whole or not at all; what it wrote is durable when it ends."""
+
+    @abstractmethod
+    def alone(self, what: str) -> AbstractContextManager[None]:
+        """Run the block as a transaction that no other `alone` of the same name overlaps: `enrolment` or `fold`."""
+
+    @abstractmethod
+    def read(self, name: str, *values: Any) -> list[Any]:
+        """Run a named statement, in the transaction if there is one, and return its rows as tuples."""
+
+    @abstractmethod
+    def write(self, name: str, *columns: Column) -> None:
+        """Run a named statement on m rows, given as columns of m; floats that are NaN become NULL."""
+
+    @abstractmethod
+    def hold(self, name: str, keys: Sequence[int]) -> None:
+        """Keep other writers off the rows of these ascending keys until the transaction ends, those to come included.
+
+        Whatever is read of them afterwards is what they last wrote.
+        """
+
+    @abstractmethod
+    def among(self, values: Sequence[int] | Sequence[bytes]) -> Any:
+        """Return the one value that stands for many in a statement."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release the database."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from omega.core.ports import Integers
     from omega_storage.shard_tables import Tables
 
-ENROLMENT = "enrolment"
-
 
 class ShardDevices(ShardStore):
     """Devices, codes and makers in one database; use it from one thread at a time."""
@@ -32,7 +30,7 @@ class ShardDevices(ShardStore):
 
     def bind(self, shard_id: int, key_mark: bytes) -> None:
         """Be this shard's store from now on, with tags by the key of this mark."""
-        with self._tables.alone(ENROLMENT):
+        with self._tables.alone():
             held = self._tables.read("identity")
             if not held:
                 self._tables.read("set_identity", shard_id, key_mark)
@@ -53,12 +51,12 @@ class ShardDevices(ShardStore):
         """Return the number of each device, None for who may not come in."""
         if bad := next((one for one in device_ids if len(one) != DEVICE_ID_BYTES), None):
             raise InputError(f"a device id has {len(bad)} bytes, allowed {DEVICE_ID_BYTES}: hash its public key")
-        with self._tables.alone(ENROLMENT):
+        with self._tables.alone():
             return self._enrolled(device_ids, now)
 
     def admit(self, candidate: Candidate, now: int) -> int | None:
         """Return the number of a device that may come in; None when there are too many."""
-        with self._tables.alone(ENROLMENT):
+        with self._tables.alone():
             way = admission.judged(candidate, self._standing(candidate), now)
             [slot] = self._enrolled([candidate.device], now)
             if slot is not None and way is Way.MAKER and candidate.maker:
@@ -91,7 +89,7 @@ class ShardDevices(ShardStore):
 
     def add_code(self, code: Code, now: int) -> None:
         """Admit as many devices as the code has uses."""
-        with self._tables.alone(ENROLMENT):
+        with self._tables.alone():
             self._tables.read("drop_codes", now)
             self._tables.read("add_code", code.digest, code.uses, code.ends_at)
 

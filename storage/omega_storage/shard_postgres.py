@@ -53,10 +53,10 @@ class PostgresTables(Tables):
             self._depth -= 1
 
     @contextmanager
-    def alone(self, what: str) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
         """Run the block as a transaction under an advisory lock."""
         with self.transaction():
-            self.read(f"alone_{what}")
+            self.read("lock_enrolment")
             yield
 
     def read(self, name: str, *values: Any) -> list[Any]:

@@ -203,7 +203,7 @@ class SqlShardStore(ShardDevices):
         hashes = [(title, -1 - title) for (title,) in self._tables.read("unknown_titles")]
         found = [(title, known[hashed]) for title, hashed in hashes if hashed in known]
         for old, new in found:
-            with self._tables.alone("fold"):
+            with self._tables.transaction():
                 self._fold(old, new)
         return len(found)
 

@@ -42,7 +42,7 @@ class SqliteTables(Tables):
         with store_errors(self.location), transaction(self._connection):
             yield
 
-    def alone(self, what: str) -> AbstractContextManager[None]:  # noqa: ARG002  (whatever it is)
+    def alone(self) -> AbstractContextManager[None]:
         """Do the same."""
         return self.transaction()
 

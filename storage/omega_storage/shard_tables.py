@@ -26,8 +26,8 @@ class Tables(ABC):
         """Run the block whole or not at all; what it wrote is durable when it ends."""
 
     @abstractmethod
-    def alone(self, what: str) -> AbstractContextManager[None]:
-        """Run the block as a transaction that no other `alone` of the same name overlaps: `enrolment` or `fold`."""
+    def alone(self) -> AbstractContextManager[None]:
+        """Run the block as a transaction that no other one of these overlaps."""
 
     @abstractmethod
     def read(self, name: str, *values: Any) -> list[Any]:

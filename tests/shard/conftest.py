@@ -1,4 +1,4 @@
-"""Both stores of a shard."""
+"""All stores of a shard."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ if TYPE_CHECKING:
     from omega.core.ports import ShardStore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ShardStore:
     """A store with 50 devices; the shard closes it."""
-    made: ShardStore = MemoryShardStore() if request.param == "memory" else SqliteShardStore.open(tmp_path / "s.db")
+    made: ShardStore
+    if request.param == "postgres":
+        databases = request.getfixturevalue("databases")
+        from omega_storage.shard_postgres import PostgresShardStore  # noqa: PLC0415  (skipped where psycopg is missing)
+
+        made = PostgresShardStore.open(databases.url(tmp_path))
+    else:
+        made = MemoryShardStore() if request.param == "memory" else SqliteShardStore.open(tmp_path / "s.db")
     made.enrol([an_id(slot) for slot in range(50)], NOW)
     return made

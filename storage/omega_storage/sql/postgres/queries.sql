@@ -2,13 +2,9 @@
 -- Until the transaction ends; the numbers of all these locks begin with "OMGS".
 SELECT pg_advisory_xact_lock(1330464595, 0)
 
--- name: alone_enrolment
+-- name: lock_enrolment
 -- The same, for who gives numbers and lets in.
 SELECT pg_advisory_xact_lock(1330464595, 1)
-
--- name: alone_fold
--- The same, for who moves a title's rows to another's.
-SELECT pg_advisory_xact_lock(1330464595, 2)
 
 -- name: patience
 -- Making an index over millions takes its time, and so does whoever made it first.

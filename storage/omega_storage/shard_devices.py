@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from omega.core.ports import ShardStore
 from omega.core.shard_records import DAY_S, DEVICE_ID_BYTES, FOR_GOOD, DeviceRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from omega.core.identity.admission import Candidate
     from omega.core.ports import Integers
@@ -30,7 +31,7 @@ class ShardDevices(ShardStore):
 
     def bind(self, shard_id: int, key_mark: bytes) -> None:
         """Be this shard's store from now on, with tags by the key of this mark."""
-        with self._tables.alone():
+        with self._enrolling():
             held = self._tables.read("identity")
             if not held:
                 self._tables.read("set_identity", shard_id, key_mark)
@@ -51,12 +52,12 @@ class ShardDevices(ShardStore):
         """Return the number of each device, None for who may not come in."""
         if bad := next((one for one in device_ids if len(one) != DEVICE_ID_BYTES), None):
             raise InputError(f"a device id has {len(bad)} bytes, allowed {DEVICE_ID_BYTES}: hash its public key")
-        with self._tables.alone():
+        with self._enrolling():
             return self._enrolled(device_ids, now)
 
     def admit(self, candidate: Candidate, now: int) -> int | None:
         """Return the number of a device that may come in; None when there are too many."""
-        with self._tables.alone():
+        with self._enrolling():
             way = admission.judged(candidate, self._standing(candidate), now)
             [slot] = self._enrolled([candidate.device], now)
             if slot is not None and way is Way.MAKER and candidate.maker:
@@ -64,6 +65,13 @@ class ShardDevices(ShardStore):
             if slot is not None and way is Way.CODE:
                 self._tables.read("use_code", candidate.code)
             return slot
+
+    @contextmanager
+    def _enrolling(self) -> Iterator[None]:
+        """Run the block as a transaction that no other of these overlaps."""
+        with self._tables.transaction():
+            self._tables.lock("enrolment")
+            yield
 
     def _standing(self, candidate: Candidate) -> admission.Standing:
         known = self._tables.read("numbers_of", self._tables.among([candidate.device]))
@@ -89,7 +97,7 @@ class ShardDevices(ShardStore):
 
     def add_code(self, code: Code, now: int) -> None:
         """Admit as many devices as the code has uses."""
-        with self._tables.alone():
+        with self._enrolling():
             self._tables.read("drop_codes", now)
             self._tables.read("add_code", code.digest, code.uses, code.ends_at)
 
@@ -107,13 +115,10 @@ class ShardDevices(ShardStore):
 
     def device(self, slot: int) -> DeviceRow | None:
         """Return what is known of a device."""
-        return self._device_rows([slot]).get(slot)
+        rows = self._tables.read("devices", self._tables.among([slot]))
+        return DeviceRow(*rows[0]) if rows else None
 
     def device_count(self) -> int:
         """Return how many devices are enrolled."""
         [(count,)] = self._tables.read("device_count")
         return int(count)
-
-    def _device_rows(self, slots: Sequence[int]) -> dict[int, DeviceRow]:
-        rows = self._tables.read("devices", self._tables.among(slots))
-        return {row[0]: DeviceRow(*row) for row in rows}

@@ -56,6 +56,7 @@ class SqlShardStore(ShardDevices):
         with self._tables.transaction():
             standings, samples = self._moved(tick)
             if samples:
+                self._tables.lock("sums")
                 self._count(samples, tick.day)
             if tick.day != self._swept_day:
                 self._tables.read("drop_buckets", tick.day - BUCKET_DAYS)
@@ -64,9 +65,8 @@ class SqlShardStore(ShardDevices):
 
     def _moved(self, tick: Tick) -> tuple[list[Standing], list[Signed]]:
         """Move the versions; return the answers and the samples that count, in order."""
-        slots = sorted({move.slot for move in tick.moves})
-        self._tables.hold("hold_devices", slots)
-        rows = self._device_rows(slots)
+        held = self._tables.held("devices", sorted({move.slot for move in tick.moves}))
+        rows = {row[0]: DeviceRow(*row) for row in held}
         before = dict(rows)
         standings: list[Standing] = []
         samples: list[Signed] = []
@@ -99,9 +99,8 @@ class SqlShardStore(ShardDevices):
             self._hear(told, day)
 
     def _rows(self, keys: Integers) -> Rows:
-        """Return the rows of these ascending keys, empty where there is none; nobody else changes them from now on."""
+        """Return the rows of these ascending keys, empty where there is none."""
         rows = Rows.empty(len(keys))
-        self._tables.hold("hold_sums", keys.tolist())
         stored = self._tables.read("sums", self._tables.among(keys.tolist()))
         if stored:
             key, samples, success, households, theta, tags, day, trends, shown = zip(*stored, strict=True)
@@ -204,6 +203,7 @@ class SqlShardStore(ShardDevices):
         found = [(title, known[hashed]) for title, hashed in hashes if hashed in known]
         for old, new in found:
             with self._tables.transaction():
+                self._tables.lock("sums")
                 self._fold(old, new)
         return len(found)
 

@@ -16,7 +16,6 @@ from omega_storage.sql import migrations, queries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
 
@@ -30,7 +29,7 @@ _LOG_PAGES = 8_000
 
 
 class SqliteTables(Tables):
-    """Tables in one file, of which SQLite lets one at a time write: a transaction is alone."""
+    """Tables in one file, which SQLite lets one at a time write."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         """Take over an open connection, which `close` closes."""
@@ -42,9 +41,8 @@ class SqliteTables(Tables):
         with store_errors(self.location), transaction(self._connection):
             yield
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Do the same."""
-        return self.transaction()
+    def lock(self, what: str) -> None:
+        """Do nothing: whoever is in a transaction is the only writer."""
 
     def read(self, name: str, *values: Any) -> list[Any]:
         """Run a named statement and return its rows."""
@@ -57,8 +55,9 @@ class SqliteTables(Tables):
         with store_errors(self.location):
             self._connection.executemany(_SQL[name], zip(*lists, strict=True))
 
-    def hold(self, name: str, keys: Sequence[int]) -> None:
-        """Do nothing: whoever is in a transaction is the only writer."""
+    def held(self, name: str, keys: Sequence[int]) -> list[Any]:
+        """Return rows by key."""
+        return self.read(name, self.among(keys))
 
     def among(self, values: Sequence[int] | Sequence[bytes]) -> str:
         """Return a JSON array; bytes are in hex."""

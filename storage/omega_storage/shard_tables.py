@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +26,8 @@ class Tables(ABC):
         """Run the block whole or not at all; what it wrote is durable when it ends."""
 
     @abstractmethod
-    def alone(self) -> AbstractContextManager[None]:
-        """Run the block as a transaction that no other one of these overlaps."""
+    def lock(self, what: Literal["enrolment", "sums"]) -> None:
+        """Wait until no other session holds this lock, and hold it until the transaction ends."""
 
     @abstractmethod
     def read(self, name: str, *values: Any) -> list[Any]:
@@ -38,11 +38,8 @@ class Tables(ABC):
         """Run a named statement on m rows, given as columns of m; floats that are NaN become NULL."""
 
     @abstractmethod
-    def hold(self, name: str, keys: Sequence[int]) -> None:
-        """Keep other writers off the rows of these ascending keys until the transaction ends, those to come included.
-
-        Whatever is read of them afterwards is what they last wrote.
-        """
+    def held(self, name: str, keys: Sequence[int]) -> list[Any]:
+        """Return rows by ascending key, as `read` does; nobody else changes them until the transaction ends."""
 
     @abstractmethod
     def among(self, values: Sequence[int] | Sequence[bytes]) -> Any:

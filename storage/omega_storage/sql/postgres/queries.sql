@@ -30,6 +30,10 @@ INSERT INTO migration (number) VALUES ($1)
 -- The same, backwards.
 DELETE FROM migration WHERE number = $1
 
+-- name: lock_sums
+-- The same, for who changes sums.
+SELECT pg_advisory_xact_lock(1330464595, 2)
+
 -- name: numbers_of
 -- Some devices by id: their numbers, and since when their tokens count.
 SELECT device_id, slot, counts_from FROM device WHERE device_id = ANY($1)
@@ -89,15 +93,17 @@ SELECT shard_id, key_mark FROM identity
 -- For good.
 INSERT INTO identity (shard_id, key_mark) VALUES ($1, $2)
 
--- name: hold_devices
--- Those of one tick, in the order in which everybody takes them.
-SELECT slot FROM device WHERE slot = ANY($1) ORDER BY slot FOR NO KEY UPDATE
-
 -- name: devices
--- The same, by number.
+-- Some, by number.
 SELECT slot, device_id, counts_from, incarnation, version, seen_day, contributed, retracted, horizon, mark_day,
     mark_version
 FROM device WHERE slot = ANY($1)
+
+-- name: held_devices
+-- Those of one tick, in the order in which everybody takes them.
+SELECT slot, device_id, counts_from, incarnation, version, seen_day, contributed, retracted, horizon, mark_day,
+    mark_version
+FROM device WHERE slot = ANY($1) ORDER BY slot FOR NO KEY UPDATE
 
 -- name: move
 -- Within the transaction that holds the rows.
@@ -109,24 +115,20 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]
     AS u (slot, incarnation, version, seen_day, contributed, retracted, horizon, mark_day, mark_version)
 WHERE d.slot = u.slot::integer
 
--- name: hold_sums
--- Row after row in one order, those to come too: an update that updates nothing takes the lock, and nobody deadlocks.
-INSERT INTO sums (key, samples, success_milli, households, theta, day, tags, trends)
-SELECT key, 0, 0, 0, 4294967296, 0, '', decode(repeat('00', 32), 'hex') FROM unnest($1::bigint[]) AS u (key) ORDER BY key
-ON CONFLICT (key) DO UPDATE SET key = sums.key WHERE false
-
 -- name: sums
 -- Some rows by key, with the households that stand shown.
 SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, coalesce(v.households, 0)
 FROM sums AS s LEFT JOIN shown AS v ON v.key = s.key WHERE s.key = ANY($1)
 
 -- name: put_sums
--- Within the transaction that holds the rows.
-UPDATE sums AS s SET samples = u.samples, success_milli = u.success_milli, households = u.households, theta = u.theta,
-    tags = u.tags, day = u.day, trends = u.trends
+-- Replaces the row.
+INSERT INTO sums (key, samples, success_milli, households, theta, tags, day, trends)
+SELECT key, samples, success_milli, households, theta, tags, day, trends
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[], $7::bigint[],
     $8::bytea[]) AS u (key, samples, success_milli, households, theta, tags, day, trends)
-WHERE s.key = u.key
+ON CONFLICT (key) DO UPDATE SET samples = excluded.samples, success_milli = excluded.success_milli,
+    households = excluded.households, theta = excluded.theta, tags = excluded.tags, day = excluded.day,
+    trends = excluded.trends
 
 -- name: put_shown
 -- Replaces what may be shown.
@@ -138,7 +140,7 @@ ON CONFLICT (key) DO UPDATE SET samples = excluded.samples, success_milli = excl
     households = excluded.households, day = excluded.day, trends = excluded.trends, rank = excluded.rank
 
 -- name: add_bucket
--- Nothing falls below 0; whoever holds a row of sums has its days to himself.
+-- Nothing falls below 0; whoever changes sums is the only one.
 MERGE INTO bucket AS b
 USING unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) AS u (day, key, samples, success_milli)
 ON b.day = u.day::integer AND b.key = u.key

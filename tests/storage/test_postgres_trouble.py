@@ -106,7 +106,7 @@ def test_what_was_killed_in_a_commit_is_counted_once(databases: Databases, tmp_p
         assert len(verdicts) == 1, "a tick is stored whole or not at all"
         outcomes[verdicts.pop().name] += 1
         wait_for(store)
-    assert outcomes["failed"] >= 10, outcomes
+    assert outcomes["failed"] >= 5, outcomes
     assert outcomes["ACCEPTED"] + outcomes["DUPLICATE"] == 20
     truth: Counter[tuple[int, int]] = Counter()
     for version in range(2, 22):

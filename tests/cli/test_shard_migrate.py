@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from tests.postgres_server import Databases
 
 
-def test_a_file_has_no_way_back(omega: Omega) -> None:
-    assert omega("shard", "migrate", "--json").json == {"schema": 1}
-    assert "put a copy of the file back" in omega("shard", "migrate", "--back", code=2).complaint
+def test_a_file_has_no_way_back(omega: Omega, tmp_path: Path) -> None:
+    store = ("--store", f"sqlite:///{tmp_path / 'shard.db'}")
+    assert omega("shard", "migrate", *store, "--json").json == {"schema": 1}
+    assert "put a copy of the file back" in omega("shard", "migrate", *store, "--back", code=2).complaint
     assert "allowed: sqlite:///" in omega("shard", "migrate", "--store", "mysql://x", code=2).complaint
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from random import SystemRandom
@@ -36,7 +37,7 @@ from omega.core.registry import Registry
 from omega.core.settings import EXAMPLE_CATALOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from omega.core.ports import DeviceStore, Embedder, TransportClient
@@ -47,7 +48,8 @@ if TYPE_CHECKING:
     from omega.device.moving import Mover
     from omega.device.sync.report import Report as SyncReport
     from omega.device.sync.runtime import Line, Syncer
-    from omega.fleet.demo import Day, Report
+    from omega.fleet.report import Day, Report, Step
+    from omega.fleet.street import Street
     from omega_plugins.transports.certificates import Certificates
     from omega_storage.device_sqlite import SqliteDeviceStore
 
@@ -230,32 +232,76 @@ def run_demo(
     *,
     seed: int = 1,
     weeks: int = 6,
+    neighbors: int = 9,
     keep: Path | None = None,
     on_day: Callable[[Day], None] = lambda day: None,
+    on_step: Callable[[Step], None] = lambda step: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Report:
-    """Let simulated households watch for some weeks and return what their TVs learned.
+    """Let simulated households watch for the last weeks and return what their TVs learned.
 
-    The stores go to `keep`/<household>, or vanish at the end. Raises InputError when `keep` is there already.
+    With `neighbors`, 0..50, they meet at a shard in a process of its own and hear of each other; `on_step` sees what
+    takes its time there. That process imports the caller's script, which must call this below
+    `if __name__ == "__main__":`. The households' stores go to `keep`/<household>, or vanish at the end; all else
+    vanishes. Raises InputError when `keep` is there already, OmegaError when no shard can be started.
     """
     from tempfile import TemporaryDirectory  # noqa: PLC0415  (1 MB that a TV doesn't need)
 
     demo = extra_module("omega.fleet.demo", "device")
-    with atomic_folder(keep) if keep else TemporaryDirectory(prefix="omega-demo-") as folder:
+    with ExitStack() as opened:
+        scratch = Path(opened.enter_context(TemporaryDirectory(prefix="omega-demo-")))
+        home = opened.enter_context(atomic_folder(keep)) if keep else scratch
+        street = opened.enter_context(open_street(settings, home, scratch, neighbors, on_step)) if neighbors else None
 
-        def opened(name: str, clock: Callable[[], datetime]) -> Brain:
-            at_home = msgspec.structs.replace(settings, store=Path(folder) / name)
-            return open_brain(at_home, progress=progress, now=clock)
+        def at_home(name: str, clock: Callable[[], datetime]) -> Brain:
+            tv = msgspec.structs.replace(settings, store=home / name)
+            return open_brain(tv, progress=progress, now=clock)
 
         report: Report = demo.run(
-            opened,
+            at_home,
             lambda: open_embedder(settings),
             open_catalog(settings),
             seed=seed,
             weeks=weeks,
             on_day=on_day,
+            start=demo.latest_start(weeks, local_now(UTC)),
+            street=street,
         )
         return report
+
+
+@contextmanager
+def open_street(
+    settings: Settings, home: Path, scratch: Path, neighbors: int, on_step: Callable[[Step], None]
+) -> Iterator[Street]:
+    """Give the street of a demonstration, whose shard serves in a process of its own until the block ends.
+
+    The households' TVs are in `home`, the neighbors', which use the static table, and the shard in `scratch`. Raises
+    InputError, MissingExtraError, OmegaError.
+    """
+    streets, processes = extra_module("omega.fleet.street", "device"), extra_module("omega.fleet.process", "device")
+    stores = extra_module("omega_storage.shard_sqlite", "shard")
+    extra_module("omega_plugins.transports.http.server", "shard")
+    service = extra_module("omega.shard.shard", "shard").Service()
+    if not 0 < neighbors <= streets.MOST_NEIGHBORS:
+        raise InputError(f"neighbors is {neighbors}, allowed: 0..{streets.MOST_NEIGHBORS}: name fewer")
+    database = scratch / "shard" / "shard.db"
+    serve = partial(
+        run_shard, settings, f"{_SQLITE}{database}", port=0, keys=scratch / "shard" / "keys", everybody=True
+    )
+    with processes.served(serve) as port:
+        url = f"http://127.0.0.1:{port}"
+
+        def next_door(name: str, clock: Callable[[], datetime]) -> Brain:
+            tv = msgspec.structs.replace(settings, store=scratch / name, embedder=STATIC, model=None)
+            return open_brain(tv, now=clock)
+
+        def synced(name: str, brain: Brain) -> SyncReport:
+            folder = (home if (home / name).exists() else scratch) / name
+            return sync_now(msgspec.structs.replace(settings, store=folder, shard_url=url, ca=None), brain)
+
+        shard = streets.Shard(next_door, synced, lambda: stores.SqliteShardStore.open(database), service.pull_s)
+        yield streets.Street(neighbors, shard, on_step)
 
 
 def extra_module(name: str, extra: str) -> Any:

@@ -15,8 +15,6 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from omega.core.catalog import Catalog
 from omega.core.catalog_rows import read_table
 from omega.core.clock import local_now
@@ -29,7 +27,7 @@ from omega.core.errors import (
     StoreError,
     on_one_line,
 )
-from omega.core.files import atomic_folder, write_atomically
+from omega.core.files import write_atomically
 from omega.core.machine import return_freed_memory, single_blas_thread, trim_memory
 from omega.core.registry import Registry
 from omega.core.settings import EXAMPLE_CATALOG
@@ -49,7 +47,6 @@ if TYPE_CHECKING:
     from omega.device.sync.memberships import Membership
     from omega.device.sync.report import Report as SyncReport
     from omega.device.sync.runtime import Line, Syncer
-    from omega.fleet.demo import Day, Report
     from omega_storage.device_sqlite import SqliteDeviceStore
 
 EXAMPLE_CATALOG_PATH = Path(__file__).parent / "data" / "example.jsonl"
@@ -217,39 +214,6 @@ def connect(url: str, *, token: Callable[[], str], ca: Path | None = None, timeo
     """Return a client of the shard at `url`, by the transport of its scheme. Raises PluginError, InputError."""
     transport = registry().transport_for(url.partition(":")[0].lower())
     return transport.connect(url, token=token, ca=ca, timeout_s=timeout_s)
-
-
-def run_demo(
-    settings: Settings,
-    *,
-    seed: int = 1,
-    weeks: int = 6,
-    keep: Path | None = None,
-    on_day: Callable[[Day], None] = lambda day: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
-    """Let simulated households watch for some weeks and return what their TVs learned.
-
-    The stores go to `keep`/<household>, or vanish at the end. Raises InputError when `keep` is there already.
-    """
-    from tempfile import TemporaryDirectory  # noqa: PLC0415  (1 MB that a TV doesn't need)
-
-    demo = extra_module("omega.fleet.demo", "device")
-    with atomic_folder(keep) if keep else TemporaryDirectory(prefix="omega-demo-") as folder:
-
-        def opened(name: str, clock: Callable[[], datetime]) -> Brain:
-            at_home = msgspec.structs.replace(settings, store=Path(folder) / name)
-            return open_brain(at_home, progress=progress, now=clock)
-
-        report: Report = demo.run(
-            opened,
-            lambda: open_embedder(settings),
-            open_catalog(settings),
-            seed=seed,
-            weeks=weeks,
-            on_day=on_day,
-        )
-        return report
 
 
 def extra_module(name: str, extra: str) -> Any:

@@ -44,12 +44,14 @@ def serve_shard(
     keys: Path | None = None,
     makers: Path | None = None,
     everybody: bool = False,
+    pull_s: float = 5.0,
     ready: Callable[[int], None] = lambda port: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path, made on first use.
 
     With a `certificate` (chain and key) it speaks https. `keys` is the folder of its secrets, by default home/shard,
     `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
+    The pull is made again at most every `pull_s`.
     Keys, makers and revoked devices may change while it runs. `ready` gets the port. Raises StoreError, InputError,
     TransportError.
     """
@@ -70,7 +72,8 @@ def serve_shard(
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices)
-        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
+        service = shards.Service(pull_s=pull_s)
+        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE), service=service)
         app: ShardApp = apps.ShardApp(shard, shard_id, ring, region=region, makers=trusted, everybody=everybody)
 
         async def look() -> None:

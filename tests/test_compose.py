@@ -17,7 +17,7 @@ from omega.core.errors import CatalogError, InputError, MissingExtraError, Model
 from omega.core.settings import resolve
 from omega.core.testing.fakes import Clock
 from omega.core.types import ViewContext, ViewingEvent
-from omega.fleet.demo import START
+from omega.demo import run_demo
 from omega.fleet.households import PERSONAS
 from omega_plugins.embedders import MODELS
 from tests.device.sync.shards import Shard
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omega.core.settings import Settings
+    from omega.fleet.report import Step
 
 
 @pytest.fixture
@@ -156,17 +157,17 @@ def test_texts_are_embedded_into_a_file(settings: Settings, tmp_path: Path) -> N
 def test_a_demo_keeps_stores_that_a_brain_opens_and_overwrites_none(settings: Settings, tmp_path: Path) -> None:
     keep = tmp_path / "tvs"
     days: list[str] = []
-    report = compose.run_demo(settings, weeks=1, keep=keep, on_day=lambda day: days.append(day.household))
+    report = run_demo(settings, weeks=1, neighbors=1, keep=keep, on_day=lambda day: days.append(day.household))
     assert len(days) == 21
     assert sorted(folder.name for folder in keep.iterdir()) == sorted(persona.name for persona in PERSONAS)
     for outcome in report.households:
         tv = resolve({"home": settings.home, "store": keep / outcome.household, "embedder": "static"}, {}).settings
-        with closing(compose.open_brain(tv, now=lambda: START + timedelta(weeks=1))) as brain:
+        with closing(compose.open_brain(tv, now=lambda: report.start + timedelta(weeks=1))) as brain:
             assert brain.counts() == (outcome.events, outcome.patterns)
             assert brain.status().habits == outcome.habits
     before = {file: file.read_bytes() for file in keep.rglob("store.db")}
     with pytest.raises(InputError, match="is there already, allowed: a new name"):
-        compose.run_demo(settings, weeks=1, keep=keep)
+        run_demo(settings, weeks=1, keep=keep)
     assert {file: file.read_bytes() for file in before} == before
 
 
@@ -174,10 +175,25 @@ def test_a_demo_that_keeps_nothing_leaves_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    report = compose.run_demo(settings, weeks=1, seed=3)
+    report = run_demo(settings, weeks=1, seed=3, neighbors=2)
     assert report.seed == 3
+    assert report.street
+    assert len(report.street.synced) == 2 + len(PERSONAS)
     assert not (settings.store / compose.STORE_FILE).exists()
     assert list(tmp_path.glob("omega-demo-*")) == []
+
+
+def test_a_demo_without_neighbors_needs_no_shard(settings: Settings) -> None:
+    steps: list[Step] = []
+    assert run_demo(settings, weeks=1, neighbors=0, on_step=steps.append).street is None
+    assert steps == []
+
+
+@pytest.mark.parametrize("neighbors", [-1, 51])
+def test_a_street_has_so_many_neighbors_at_most(settings: Settings, tmp_path: Path, neighbors: int) -> None:
+    with pytest.raises(InputError, match=r"neighbors is .*, allowed: 0\.\.50"):
+        run_demo(settings, weeks=1, neighbors=neighbors, keep=tmp_path / "tvs")
+    assert not (tmp_path / "tvs").exists()
 
 
 def test_one_sync_over_a_line_that_is_given(settings: Settings) -> None:

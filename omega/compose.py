@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from datetime import UTC
 from importlib import import_module
 from pathlib import Path
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from omega.core.artifacts.accepted import Accepted
     from omega.core.ports import DeviceStore, Embedder, TransportClient
     from omega.core.settings import Settings
     from omega.device.brain import Brain
@@ -61,6 +62,8 @@ SHARD_SPACE = "minilm-int4"
 _SQLITE = "sqlite:///"
 STORE_FILE = "store.db"
 """The database's name in a TV's folder."""
+ARTIFACTS_FOLDER = "artifacts"
+"""Where a TV keeps what it took of its operator's files, in its folder."""
 _BUILTINS = (
     "omega_plugins.embedders.onnx",
     "omega_plugins.embedders.static",
@@ -77,9 +80,23 @@ def registry(*, strict: bool = False) -> Registry:
 
 def open_catalog(settings: Settings) -> Catalog:
     """Read the catalog that the settings name. Raises CatalogError."""
+    return Catalog.read(_catalog_path(settings))
+
+
+def _catalog_path(settings: Settings) -> Path:
     named = settings.catalog
     path = os.path.expanduser(named)  # noqa: PTH111  (leaves ~nobody as it is, where Path's raises RuntimeError)
-    return Catalog.read(EXAMPLE_CATALOG_PATH if named == EXAMPLE_CATALOG else Path(path))
+    return EXAMPLE_CATALOG_PATH if named == EXAMPLE_CATALOG else Path(path)
+
+
+def open_accepted(settings: Settings) -> Accepted | None:
+    """Return what the TV has taken of its operator's files; None where no key is trusted. Raises ArtifactError."""
+    if settings.trust is None:
+        return None
+    accepted = extra_module("omega.core.artifacts.accepted", "device")
+    keys = extra_module("omega.core.artifacts.keys", "device").Keyring.read([settings.trust])
+    found: Accepted = accepted.Accepted(settings.store / ARTIFACTS_FOLDER, keys, shipped=_catalog_path(settings))
+    return found
 
 
 def open_embedder(settings: Settings) -> Embedder:
@@ -170,6 +187,8 @@ def open_brain(
         return_freed_memory()
     brain: type[Brain] = extra_module("omega.device.brain", "device").Brain
     catalog = open_catalog(settings)
+    if accepted := open_accepted(settings):
+        catalog = extra_module("omega.core.artifacts.catalogs", "device").accepted_catalog(catalog, accepted)
     clock = now or (lambda: local_now(settings.zone))
     with ExitStack() as opened:
         embedder, fallback = open_available(settings, clock().timestamp())
@@ -310,10 +329,13 @@ def run_daemon(
 def open_syncer(settings: Settings, brain: Brain, line: Line | None = None) -> Syncer:
     """Return what syncs a brain with the shard of the settings, or over a line that is given; the caller closes it.
 
-    Raises SettingsError when no shard is set, PluginError when no transport knows its URL.
+    Raises SettingsError when no shard is set, PluginError when no transport knows its URL, ArtifactError for a bad file
+    of trusted keys.
     """
-    runtime = extra_module("omega.device.sync.runtime", "device")
-    syncer: Syncer = runtime.Syncer(brain, line or open_line(settings), random=SystemRandom())
+    runtime, files = (extra_module(f"omega.device.sync.{name}", "device") for name in ("runtime", "downloads"))
+    line, accepted = line or open_line(settings), open_accepted(settings)
+    downloads = accepted and files.Downloads(brain, accepted, settings.cache / "titles")
+    syncer: Syncer = runtime.Syncer(brain, line, random=SystemRandom(), downloads=downloads)
     return syncer
 
 
@@ -345,12 +367,15 @@ def run_shard(
     certificate: tuple[Path, Path] | None = None,
     keys: Path | None = None,
     everybody: bool = False,
+    artifacts: Path | None = None,
+    trust: Sequence[Path] = (),
     ready: Callable[[int], None] = lambda port: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path.
 
     With a `certificate` (chain and key) it speaks https. `everybody` admits whoever has a key, on loopback alone;
-    `ready` gets the port. Raises StoreError, InputError, TransportError.
+    `artifacts` is a folder of files to give out that the public keys in the files of `trust` signed; `ready` gets the
+    port. Raises StoreError, InputError, TransportError.
     """
     import secrets  # noqa: PLC0415
 
@@ -370,6 +395,10 @@ def run_shard(
         secret_file.make_secret(folder / "tags.key", secrets.token_bytes(32))
     tag_key = secret_file.read_secret(folder / "tags.key", 32)
     catalog, path = open_catalog(settings), Path(location.removeprefix(_SQLITE))
+    shelves = extra_module("omega.shard.shelves", "shard")
+    if trust and not artifacts:
+        raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
+    files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -379,10 +408,11 @@ def run_shard(
     async def served(bound: Any) -> None:
         store = stores.SqliteShardStore.open(path, max_devices=max_devices)
         shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
-        app = apps.ShardApp(shard, shard_id, ring, everybody=everybody)
+        app = apps.ShardApp(shard, shard_id, ring, everybody=everybody, files=files)
         try:
             await app.start()
-            await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
+            async with files.watched(shard) if files else nullcontext():
+                await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
         finally:
             await shard.close()
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from omega.core.wire import Pull
     from omega.shard.answers import Answer
     from omega.shard.shard import Shard
+    from omega.shard.shelves import Published
 
 _STATUS = {Refusal.STRANGER: 401, Refusal.TOO_OFTEN: 429}
 _MOST_PULLS = 8
@@ -40,10 +41,11 @@ class ShardApp(SyncApp):
         ring: KeyRing,
         *,
         everybody: bool = False,
+        files: Published | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """`ring` signs tokens; `everybody` admits whoever has a key, for loopback alone."""
-        self._shard, self._now = shard, now
+        """`ring` signs tokens; `everybody` admits whoever has a key, for loopback alone; `files` are given out."""
+        self._shard, self._files, self._now = shard, files, now
         self._counts_from: list[int] = []
         self._tokens = Tokens(ring, shard_id, self._since)
         self._gate = Gate(self._tokens, everybody=everybody)
@@ -58,10 +60,9 @@ class ShardApp(SyncApp):
         """Return what becomes of a frame; without a token, of a question to be enrolled."""
         return self._enrolled(body) if not token else self._synced(token, body)
 
-    def artifact(self, sha256: str) -> Path | None:
-        """Return None: this shard publishes no files yet."""
-        del sha256
-        return None
+    def artifact(self, name: str) -> Path | None:
+        """Return the published file of this name."""
+        return self._files.find(name) if self._files else None
 
     def health(self) -> Reply:
         """Return 503 while the store fails."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from omega.core.identity.device_key import DeviceKey
-    from omega.core.ports import TransportClient
+    from omega.core.ports import Fetched, TransportClient
 
 _EARLY_S = 3_600
 """A token is replaced so long before it ends."""
@@ -47,6 +47,10 @@ class Entry:
                 raise
         await self._enrol()
         return await self._client.exchange(frame)
+
+    async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:
+        """Fetch what stands at a path, without a token. Raises TransportError."""
+        return await self._client.get(path, max_bytes=max_bytes, part=part)
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -29,6 +29,12 @@ def serve(
     enrol: Annotated[
         str, typer.Option(help="Who may enrol: `known` devices, or, on loopback, `open` to everybody.")
     ] = "known",
+    artifacts: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Published files to give out.", show_default="none")
+    ] = None,
+    trust: Annotated[
+        list[Path] | None, typer.Option(help="An operator's public key that signs them; may be given again.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use."""
@@ -55,5 +61,7 @@ def serve(
         port=port,
         certificate=(cert / "server.pem", cert / "server.key") if cert else None,
         everybody=enrol == "open",
+        artifacts=artifacts,
+        trust=trust or (),
         ready=ready,
     )

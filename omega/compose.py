@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from omega.core.artifacts.accepted import Accepted
     from omega.core.identity.device_key import DeviceKey
     from omega.core.ports import DeviceStore, Embedder, TransportClient
     from omega.core.settings import Settings
@@ -61,6 +62,8 @@ MEMBERSHIPS_FILE = "shards.json"
 """The tokens that shards gave it."""
 STORE_FILE = "store.db"
 """The database's name in a TV's folder."""
+ARTIFACTS_FOLDER = "artifacts"
+"""Where a TV keeps what it took of its operator's files, in its folder."""
 _BUILTINS = (
     "omega_plugins.embedders.onnx",
     "omega_plugins.embedders.static",
@@ -77,9 +80,23 @@ def registry(*, strict: bool = False) -> Registry:
 
 def open_catalog(settings: Settings) -> Catalog:
     """Read the catalog that the settings name. Raises CatalogError."""
+    return Catalog.read(_catalog_path(settings))
+
+
+def _catalog_path(settings: Settings) -> Path:
     named = settings.catalog
     path = os.path.expanduser(named)  # noqa: PTH111  (leaves ~nobody as it is, where Path's raises RuntimeError)
-    return Catalog.read(EXAMPLE_CATALOG_PATH if named == EXAMPLE_CATALOG else Path(path))
+    return EXAMPLE_CATALOG_PATH if named == EXAMPLE_CATALOG else Path(path)
+
+
+def open_accepted(settings: Settings) -> Accepted | None:
+    """Return what the TV has taken of its operator's files; None where no key is trusted. Raises ArtifactError."""
+    if settings.trust is None:
+        return None
+    accepted = extra_module("omega.core.artifacts.accepted", "device")
+    keys = extra_module("omega.core.artifacts.keys", "device").Keyring.read([settings.trust])
+    found: Accepted = accepted.Accepted(settings.store / ARTIFACTS_FOLDER, keys, shipped=_catalog_path(settings))
+    return found
 
 
 def open_embedder(settings: Settings) -> Embedder:
@@ -170,6 +187,8 @@ def open_brain(
         return_freed_memory()
     brain: type[Brain] = extra_module("omega.device.brain", "device").Brain
     catalog = open_catalog(settings)
+    if accepted := open_accepted(settings):
+        catalog = extra_module("omega.core.artifacts.catalogs", "device").accepted_catalog(catalog, accepted)
     clock = now or (lambda: local_now(settings.zone))
     with ExitStack() as opened:
         embedder, fallback = open_available(settings, clock().timestamp())
@@ -268,10 +287,13 @@ def run_daemon(
 def open_syncer(settings: Settings, brain: Brain, line: Line | None = None) -> Syncer:
     """Return what syncs a brain with the shard of the settings, or over a line that is given; the caller closes it.
 
-    Raises SettingsError when no shard is set, PluginError when no transport knows its URL.
+    Raises SettingsError when no shard is set, PluginError when no transport knows its URL, ArtifactError for a bad file
+    of trusted keys.
     """
-    runtime = extra_module("omega.device.sync.runtime", "device")
-    syncer: Syncer = runtime.Syncer(brain, line or open_line(settings), random=SystemRandom())
+    runtime, files = (extra_module(f"omega.device.sync.{name}", "device") for name in ("runtime", "downloads"))
+    line, accepted = line or open_line(settings), open_accepted(settings)
+    downloads = accepted and files.Downloads(brain, accepted, settings.cache / "titles")
+    syncer: Syncer = runtime.Syncer(brain, line, random=SystemRandom(), downloads=downloads)
     return syncer
 
 

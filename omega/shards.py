@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +43,8 @@ def serve_shard(
     keys: Path | None = None,
     makers: Path | None = None,
     everybody: bool = False,
+    artifacts: Path | None = None,
+    trust: Sequence[Path] = (),
     pull_s: float = 5.0,
     ready: Callable[[int], None] = lambda port: None,
 ) -> None:
@@ -51,9 +52,9 @@ def serve_shard(
 
     With a `certificate` (chain and key) it speaks https. `keys` is the folder of its secrets, by default home/shard,
     `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
-    The pull is made again at most every `pull_s`.
-    Keys, makers and revoked devices may change while it runs. `ready` gets the port. Raises StoreError, InputError,
-    TransportError.
+    `artifacts` is a folder of files to give out that the public keys in the files of `trust` signed. All of these may
+    change while it runs. The pull is made again at most every `pull_s`; `ready` gets the port. Raises StoreError,
+    InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
@@ -68,13 +69,19 @@ def serve_shard(
     ring = keyring.open_ring(ring_file, time.time())
     trusted = vouchers.read_makers(makers) if makers else ()
     catalog = open_catalog(settings)
+    if trust and not artifacts:
+        raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
+    shelves = extra_module("omega.shard.shelves", "shard")
+    files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     context = server.tls(*certificate) if certificate else None
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices)
         service = shards.Service(pull_s=pull_s)
         shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE), service=service)
-        app: ShardApp = apps.ShardApp(shard, shard_id, ring, region=region, makers=trusted, everybody=everybody)
+        app: ShardApp = apps.ShardApp(
+            shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
+        )
 
         async def look() -> None:
             app.entrance.use(keyring.KeyRing.read(ring_file), vouchers.read_makers(makers) if makers else ())
@@ -83,11 +90,8 @@ def serve_shard(
         try:
             store.bind(shard_id, hashlib.sha256(tag_key).digest()[:8])
             await app.start()
-            looking = asyncio.create_task(upkeep.keep_up(look))
-            await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+            async with upkeep.kept_up(look), files.watched(shard) if files else nullcontext():
+                await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
         finally:
             await shard.close()
 

@@ -8,12 +8,24 @@ from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
 from omega import compose, models
+from omega.core.artifacts.keys import SigningKey
+from omega.core.artifacts.manifest import Kind
+from omega.core.artifacts.shelf import Shelf
 from omega.core.catalog import Catalog
-from omega.core.errors import CatalogError, InputError, MissingExtraError, ModelError, PluginError, SettingsError
+from omega.core.errors import (
+    ArtifactError,
+    CatalogError,
+    InputError,
+    MissingExtraError,
+    ModelError,
+    PluginError,
+    SettingsError,
+)
 from omega.core.settings import resolve
 from omega.core.testing.fakes import Clock
 from omega.core.types import ViewContext, ViewingEvent
@@ -206,3 +218,29 @@ def test_one_sync_over_a_line_that_is_given(settings: Settings) -> None:
     assert wires.closed == ["shard-a"]
     with closing(compose.open_brain(settings)) as brain, pytest.raises(SettingsError, match="shard_url"):
         compose.sync_now(settings, brain)
+
+
+def test_a_brain_starts_with_what_was_taken_while_its_signer_is_trusted(settings: Settings, tmp_path: Path) -> None:
+    key, example = SigningKey.generate(), compose.open_catalog(settings)
+    trusted = msgspec.structs.replace(settings, trust=key.write(tmp_path / "operator.key"))
+    added = msgspec.structs.replace(example.titles[0], id="new-1", title="Brand New")
+    shelf = Shelf(tmp_path / "shelf")
+    data = Catalog.build((*example.titles, added), example).encode()
+    made = shelf.publish(data, Kind.CATALOG, key, made_at=0)
+    accepted = compose.open_accepted(trusted)
+    assert accepted
+    accepted.take((shelf.folder / made.file).read_bytes(), data)
+    with closing(compose.open_brain(trusted)) as brain:
+        assert (brain.status().catalog_epoch, len(brain.catalog)) == (2, 801)
+        brain.observe(ViewingEvent(content_id="new-1", watch_pct=1.0))
+    assert compose.open_accepted(settings) is None
+    with closing(compose.open_brain(settings)) as brain:
+        assert brain.status().catalog_epoch == 1
+        assert brain.memories().episodes[0].content_id == "new-1", "what was learned of it stays"
+        assert len(brain.recommend()) == 20
+    (trusted.store / compose.ARTIFACTS_FOLDER / made.sha256).write_bytes(data[:-1])
+    with closing(compose.open_brain(trusted)) as brain:
+        assert brain.status().catalog_epoch == 1, "damaged: the one that shipped"
+    (tmp_path / "operator.key.pub").write_text("no key")
+    with pytest.raises(ArtifactError, match="allowed: public keys of 64 hex digits"):
+        compose.open_brain(trusted)

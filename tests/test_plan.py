@@ -18,6 +18,7 @@ import pytest
 
 from omega.claims.bench import PATTERNS, Bench
 from omega.compose import open_brain, open_catalog, sync_now
+from omega.core.errors import TransportError
 from omega.core.machine import run_fresh
 from omega.core.settings import resolve
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from omega.core.ports import Fetched
     from omega.device.brain import Brain
 
 LATENCY_MS, MEMORY_MIB = 15, 200
@@ -104,6 +106,9 @@ class Scale:
         assert isinstance(push, Push)
         ack = Ack(header=push.header, incarnation=push.incarnation, version=push.version, horizon=0)
         return join([encode(ack)])
+
+    async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:
+        raise TransportError(f"there is nothing at {path} of {max_bytes} B, {part}", absent=True)
 
     async def close(self) -> None:
         """It holds nothing."""

@@ -142,7 +142,7 @@ MAX_FRAME_BYTES = 8_192
 MAX_REPLY_BYTES = 65_536
 """The longest answer to one."""
 ARTIFACTS = "/v1/artifacts/"
-"""What stands before an artifact's SHA-256 in its path."""
+"""What stands before the name of an artifact's file in its path."""
 HEALTH = "/v1/health"
 """The path of a shard's word on itself."""
 
@@ -169,8 +169,11 @@ class SyncApp(ABC):
         """
 
     @abstractmethod
-    def artifact(self, sha256: str) -> Path | None:
-        """Return the file with this content, 64 lower-case hex digits, or None; it MUST NOT change any more."""
+    def artifact(self, name: str) -> Path | None:
+        """Return the file of this name, or None; it MUST NOT change any more.
+
+        The name is the SHA-256 of the content, 64 lower-case hex digits; a manifest's, 32 of them, "-VERSION.json".
+        """
 
     @abstractmethod
     def health(self) -> Reply:
@@ -200,11 +203,11 @@ class TransportClient(ABC):
 
     @abstractmethod
     async def get(self, path: str, *, max_bytes: int, etag: str | None = None, part: range | None = None) -> Fetched:
-        """Fetch what stands at a path, such as ARTIFACTS + sha256, without a token.
+        """Fetch what stands at a path, such as ARTIFACTS + a file's name, without a token.
 
         With the `etag` of what is there already, an unchanged content isn't sent again; of a `part` only these bytes
         are, as many as there are. MUST raise TransportError for what is longer than `max_bytes`, before it is held,
-        and never return less than was sent.
+        and for what isn't there, as `absent`; and never return less than was sent.
         """
 
     @abstractmethod

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from omega.core.identity.device_key import DeviceKey
     from omega.core.identity.messages import Certificate
-    from omega.core.ports import TransportClient
+    from omega.core.ports import Fetched, TransportClient
     from omega.device.sync.memberships import Memberships
 
     OpenClient: TypeAlias = Callable[[str, Callable[[], str]], TransportClient]
@@ -123,6 +123,10 @@ class Entry:
                 raise
         await self._enrol()
         return await self._told(frame)
+
+    async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:
+        """Fetch what stands at a path, without a token. Raises TransportError."""
+        return await self._client.get(path, max_bytes=max_bytes, part=part)
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -24,7 +24,7 @@ _PART_BYTES = 262_144
 
 
 class Door:
-    """Answers POST /v1/sync, GET /v1/artifacts/{sha256} and GET /v1/health."""
+    """Answers POST /v1/sync, GET /v1/artifacts/{name} and GET /v1/health."""
 
     def __init__(self, app: SyncApp, *, body_bytes: int) -> None:
         """Refuse a body longer than `body_bytes` as soon as that is known."""

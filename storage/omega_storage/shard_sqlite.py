@@ -257,7 +257,11 @@ class SqliteShardStore(SqliteShardDevices):
         self._read("empty_log")
 
     def backup(self, to: Path) -> None:
-        """Copy the database as it is now into a new file. Raises StoreError."""
+        """Copy the database as it is now into a new file. Raises StoreError.
+
+        Whoever puts it back throws away those that were made after it: what a device was told of the horizon since
+        then, and the slots and tokens that were given, wouldn't hold there.
+        """
         with store_errors(str(to)):
             target = apsw.Connection(str(to))
             try:

@@ -197,6 +197,9 @@ class MemoryShardStore(ShardStore):
         is_new = move.incarnation > row.incarnation
         if is_new and move.base > 0:
             return Standing(Verdict.GAP, move.incarnation, 0, 0)
+        if not is_new and day >= row.mark_day + self._backup_days:
+            row = replace(row, horizon=row.mark_version, mark_day=day, mark_version=row.version)
+            self._devices[row.slot] = row
         if not is_new and move.version <= row.version:
             verdict = Verdict.DUPLICATE if move.version == row.version else Verdict.BEHIND
             return Standing(verdict, row.incarnation, row.version, row.horizon)
@@ -204,8 +207,6 @@ class MemoryShardStore(ShardStore):
             return Standing(Verdict.GAP, row.incarnation, row.version, row.horizon)
         if is_new:
             row = replace(row, incarnation=move.incarnation, version=0, horizon=0, mark_day=day, mark_version=0)
-        elif day >= row.mark_day + self._backup_days:
-            row = replace(row, horizon=row.mark_version, mark_day=day, mark_version=row.version)
         contributed = row.contributed + len(move.contributed)
         allowed = min(len(move.retracted), contributed - row.retracted)
         row = replace(row, version=move.version, contributed=contributed, retracted=row.retracted + allowed)

@@ -20,7 +20,7 @@ from omega.core.errors import OmegaError, TransportError
 from omega.core.shard_records import ALL_SLOTS, DAY_S, unknown_title
 from omega.core.types import title_key
 from omega.core.wire import title_hash
-from omega.device.sync.entry import Entry
+from omega.device.sync.entry import Entry, Passport
 from omega_storage import connection
 from omega_storage.shard_sqlite import SqliteShardStore
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from random import Random
 
     from omega.core.catalog import Catalog
-    from omega.core.identity.device_key import DeviceKey
     from omega.core.ports import TransportClient
 
 Sums: TypeAlias = "Counter[tuple[str, int, str]]"
@@ -173,15 +172,15 @@ class ShardProcess:
 class Line:
     """A TV's way to a shard: it enrols by itself, and can say again what it had said with an old token."""
 
-    def __init__(self, url: str, key: DeviceKey, now: Callable[[], float]) -> None:
+    def __init__(self, shard: ShardProcess, passport: Passport) -> None:
         """Connect when it is first needed."""
-        self._url, self._told = url, ""
-        self.entry = Entry(self._opened, key, now=now)
-        self._late = connect(url, token=lambda: self._told)
+        self._told = ""
+        self.entry = Entry(shard.name, shard.url, passport, self._opened)
+        self._late = connect(shard.url, token=lambda: self._told)
 
-    def _opened(self, token: Callable[[], str]) -> TransportClient:
+    def _opened(self, url: str, token: Callable[[], str]) -> TransportClient:
         self.token = token
-        return connect(self._url, token=token)
+        return connect(url, token=token)
 
     async def tell_late(self, token: str, frame: bytes) -> bytes:
         """Return the answer to a frame that was on its way for long. Raises TransportError."""

@@ -18,6 +18,8 @@ from omega.core.identity.device_key import DeviceKey
 from omega.core.records import Selection, WatchRecord
 from omega.core.shard_records import DAY_S
 from omega.core.types import SLOTS, shared_milli
+from omega.device.sync.entry import Passport
+from omega.device.sync.memberships import Memberships
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.session import Session
 from omega_storage.device_sqlite import SqliteDeviceStore
@@ -89,7 +91,8 @@ class TV:
         self._store = SqliteDeviceStore.open(self._file, dimensions=DIMENSIONS)
         self._store.bind(SPACE, self._vectors[:SLOTS])
         self._sessions = {name: self._session(name) for name in self._shards}
-        self._lines = {name: Line(shard.url, self._key, self._now) for name, shard in self._shards.items()}
+        passport = Passport(self._key, Memberships(self._folder / f"{self._name}.json"), now=self._now)
+        self._lines = {name: Line(shard, passport) for name, shard in self._shards.items()}
 
     @property
     def _file(self) -> Path:

@@ -461,11 +461,11 @@ class ShardStore(ABC):
         """Be this shard's store from now on, with tags by the key of this mark. MUST raise StoreError if another's."""
 
     @abstractmethod
-    def admit(self, candidate: Candidate, now: int) -> int | None:
-        """Return the number of a device that `admission.judged` admits; None when there are too many.
+    def admit(self, candidate: Candidate, now: int) -> tuple[int, int] | None:
+        """Return the number of a device that `admission.judged` admits, and since when its tokens count.
 
-        MUST raise DeniedError as that does, and write what is spent, a use of a code or of a maker's quota, in the
-        transaction that reads how much of it there is.
+        None when there are too many. MUST raise DeniedError as that does, and write what is spent, a use of a code or
+        of a maker's quota, in the transaction that reads how much of it there is.
         """
 
     @abstractmethod

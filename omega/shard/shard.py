@@ -126,8 +126,11 @@ class Shard:
             return Answer(receipt)
         return Answer(replace(receipt, resolved=intake.resolved(push)), self._pull(slot, push))
 
-    async def admit(self, candidate: Candidate) -> int | None:
-        """Return a device's slot, now or before; None when the shard is full. Raises DeniedError, StoreError."""
+    async def admit(self, candidate: Candidate) -> tuple[int, int] | None:
+        """Return a device's slot, and since when its tokens count; None when the shard is full.
+
+        Raises DeniedError, StoreError.
+        """
         return await self._ticks.call(partial(self._store.admit, candidate, int(self._now())))
 
     async def revoked(self) -> list[int]:

@@ -144,8 +144,8 @@ class MemoryShardStore(ShardStore):
         if self._identity != (shard_id, key_mark):
             raise StoreError(f"the sums are of shard {self._identity[0]}, or counted by another tag key")
 
-    def admit(self, candidate: Candidate, now: int) -> int | None:
-        """Return the number of a device that may come in; None when there are too many."""
+    def admit(self, candidate: Candidate, now: int) -> tuple[int, int] | None:
+        """Return the number of a device that may come in, and since when its tokens count; None without room."""
         row = next((row for row in self._devices if row.device_id == candidate.device), None)
         maker = candidate.maker.id if candidate.maker else b""
         code = self._codes.get(candidate.code or b"")
@@ -156,7 +156,7 @@ class MemoryShardStore(ShardStore):
             self._admitted[maker] += 1
         if slot is not None and way is Way.CODE and code:
             self._codes[code.digest] = replace(code, uses=code.uses - 1)
-        return slot
+        return None if slot is None else (slot, self._devices[slot].counts_from)
 
     def add_code(self, code: Code, now: int) -> None:
         """Admit as many devices as the code has uses."""

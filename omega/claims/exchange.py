@@ -62,7 +62,7 @@ ROUNDS = 3
 _ALIKE, _ASKERS = 3, 3
 _CROWD, _TOLD = 400, 300
 """Households that were there before, and how many titles they still enjoy; the rest of the catalog they took back."""
-_PULL_S = 5.5
+_PULL_S = 6.0
 """After so long a shard has made its pull anew."""
 _ENROLMENT, _FIRST = 2, 3
 """Exchanges of a connection's beginning: the challenge and its answer; and with the first sync, which nobody counts."""

@@ -66,12 +66,15 @@ class Relay:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                self._sockets.append(client)
-                self._carry(client)
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except OSError:  # nobody listens there: the client is to see that too
+                    client.close()
+                else:
+                    self._sockets += [client, server]
+                    self._carry(client, server)
 
-    def _carry(self, client: socket.socket) -> None:
-        server = socket.create_connection(("127.0.0.1", self._target))
-        self._sockets.append(server)
+    def _carry(self, client: socket.socket, server: socket.socket) -> None:
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         carried = Carried()

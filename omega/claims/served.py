@@ -57,7 +57,10 @@ def served(folder: Path, *options: str, module: str = "omega_cli") -> Iterator[S
             yield Served(process.pid, _port(process, said, errors), store)
         finally:
             process.terminate()
-            process.wait(_STOP_S)
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
     if process.returncode:
         raise _ended(errors)
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from omega.core.ports import ShardStore
 
 claims = Claims()
-ROUNDS = 4
+ROUNDS = 3
 REQUESTS = 4_096
 CONNECTIONS = 512
 PATTERNS = 5

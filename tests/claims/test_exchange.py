@@ -70,6 +70,17 @@ def test_a_relay_ends_connections_that_are_still_open() -> None:
             assert client.recv(1) == accepted.recv(1) == b""
 
 
+def test_a_relay_to_nobody_hangs_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Relay(port) as relay:
+        for _ in range(2):
+            with socket.create_connection(("127.0.0.1", int(relay.url.rpartition(":")[2]))) as client:
+                client.settimeout(10)
+                assert client.recv(1) == b""
+        assert relay.connections == []
+
+
 def test_a_stream_is_taken_apart() -> None:
     stream = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab\nGET / HTTP/1.1\r\ncontent-length:0\r\n\r\n"
     (first, second) = messages(stream)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError, StoreError, shown
+from omega.core.machine import spare_collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,6 +96,7 @@ def serve_shard(
         finally:
             await shard.close()
 
+    spare_collector()
     with closing(server.bind(host, port)) as bound:
         server.run(served(bound))
 

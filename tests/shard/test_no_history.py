@@ -75,6 +75,7 @@ def test_no_tag_can_be_worked_out_without_the_key(tmp_path: Path) -> None:
 
     async def play(shard: Shard) -> None:
         await asyncio.gather(*(shard.sync(slot, a_push(1, *rows_of(slot, 1))) for slot in range(DEVICES)))
+        await shard.make_pull()  # which adds the journal up
 
     on_shard(store, play)
     connection = apsw.Connection(str(tmp_path / "s.db"))
@@ -110,10 +111,11 @@ def test_no_table_has_columns_for_both(tmp_path: Path) -> None:
     of_device = "slot device_id counts_from incarnation version seen_day contributed retracted horizon mark_day"
     assert tables.pop("device") == {*of_device.split(), "mark_version"}
     of_titles = "key title day samples success_milli households theta tags trends rank numbers"
-    assert [tables.pop(name) for name in ("maker", "code", "identity")] == [
+    assert [tables.pop(name) for name in ("maker", "code", "identity", "journal")] == [
         {"maker_id", "admitted"},
         {"digest", "uses", "ends_at"},
         {"shard_id", "key_mark"},
+        {"id", "day", "samples", "told"},
     ]
     assert set(tables) == {"sums", "shown", "bucket", "audience"}
     assert set().union(*tables.values()) == set(of_titles.split())

@@ -156,6 +156,7 @@ def fill(store: Path, catalog: Catalog, told: int) -> None:
     with closing(opened):
         enrolled(opened, _CROWD, today * DAY_S)
         opened.commit(Tick(today, [Move(who, 1, 0, 1, tuple(samples)) for who, samples in enumerate(given)]))
+        opened.trending(1, len(catalog))  # shown before it is taken back: ticks between two reads count as one
         opened.commit(Tick(today, [Move(who, 1, 1, 2, (), tuple(samples)) for who, samples in enumerate(back)]))
 
 

@@ -73,7 +73,8 @@ def _found(parts: Sequence[bytes], devices: Sequence[bytes], titles: Sequence[by
 
 
 def references_of(hashed: int) -> Iterator[bytes]:
-    """Return a title's reference and keys as SQLite writes them: as a row's number, and in a row."""
+    """Return a title's reference and keys as they are written: as a row's number, in a row, and in the journal."""
+    yield unknown_title(hashed).to_bytes(8, "little", signed=True)
     for number in numbers_of(hashed):
         yield number.to_bytes(6, "big", signed=True)
         rest, groups = (number % 2**64) >> 8, [number % 256]
@@ -105,7 +106,9 @@ def words_of_title(hashed: int, *names: str) -> Iterator[bytes]:
 
 def tables(database: Path, devices: Sequence[bytes], titles: Iterable[int], during: tuple[float, float]) -> list[Table]:
     """Return what the values of each table tell; `during`, unix seconds, is when all of it was written."""
-    keys = {number for hashed in titles for number in numbers_of(hashed)}
+    hashes = [*titles]
+    keys = {number for hashed in hashes for number in numbers_of(hashed)}
+    forms = [unknown_title(hashed).to_bytes(8, "little", signed=True) for hashed in hashes]
     spans = [(during[0] * unit, during[1] * unit) for unit in _UNITS_PER_S]
     found = []
     with closing(connect(str(database))) as connection:
@@ -114,7 +117,9 @@ def tables(database: Path, devices: Sequence[bytes], titles: Iterable[int], duri
             values = {value for row in connection.execute(f'SELECT * FROM "{name}"') for value in row}  # noqa: S608
             numbers = [value for value in values if isinstance(value, (int, float))]
             moments = any(low <= number <= high for number in numbers for low, high in spans)
-            found.append(Table(name, bool(values & {*devices}), bool(values & keys), moments))
+            packed = b"".join(value for value in values if isinstance(value, bytes))
+            named = any(device in packed for device in devices)
+            found.append(Table(name, named, bool(values & keys) or any(form in packed for form in forms), moments))
     return found
 
 
@@ -141,8 +146,8 @@ def _commits(log: bytes) -> Iterator[int]:
             yield at + FRAME_HEAD_BYTES + PAGE_BYTES
 
 
-def _state(database: bytes, log: bytes) -> tuple[dict[int, tuple[int, int]], set[tuple[int, int, int]]]:
-    """Return what each device contributed and took back, and all sums, in a copy of the files."""
+def _state(database: bytes, log: bytes) -> tuple[dict[int, tuple[int, int]], set[tuple[Any, ...]]]:
+    """Return what each device contributed and took back, and all sums and samples, in a copy of the files."""
     with tempfile.TemporaryDirectory(prefix="omega-prove-") as folder:
         copy = Path(folder) / "copy.db"
         copy.write_bytes(database)
@@ -151,4 +156,5 @@ def _state(database: bytes, log: bytes) -> tuple[dict[int, tuple[int, int]], set
         with closing(connect(str(copy))) as connection:
             devices: list[Any] = connection.execute("SELECT slot, contributed, retracted FROM device").fetchall()
             sums: list[Any] = connection.execute("SELECT key, samples, success_milli FROM sums").fetchall()
+            sums += connection.execute("SELECT id, samples FROM journal").fetchall()
     return {slot: (given, back) for slot, given, back in devices}, {*sums}

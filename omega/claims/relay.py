@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _READ_BYTES = 65_536
+_END_S = 5.0
 
 
 class Carried:
@@ -58,7 +59,7 @@ class Relay:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join()
+            thread.join(_END_S)
         for end in (self._listener, *self._sockets):
             end.close()
 

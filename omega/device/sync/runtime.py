@@ -113,7 +113,8 @@ class Syncer:
         try:
             while True:
                 await self._until_due()
-                await self.sync()
+                if error := (await self.sync()).error:
+                    log.warning("sync failed: %s", error)
         finally:
             await self.close()
 
@@ -130,7 +131,6 @@ class Syncer:
             await self._download(shard, tally)
         except OmegaError as caught:
             error = caught
-            log.warning("sync failed: %s", caught)
         self._pace(tally, error)
         now = self._now()
         self.report = tally.report(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from omega.core.identity.device_key import DeviceKey
+    from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Code, Maker
     from omega.core.settings import Settings
     from omega.shard.app import ShardApp
@@ -59,16 +60,11 @@ def serve_shard(
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
-    keyring, gate, vouchers = (
-        extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "gate", "vouchers")
-    )
-    wire = extra_module("omega.core.wire", "shard")
     if everybody:
-        gate.refuse_unless_loopback(host)
+        extra_module("omega.core.identity.gate", "shard").refuse_unless_loopback(host)
     folder = keys or settings.home / "shard"
-    ring_file, tag_key = folder / KEYS_FILE, _tag_key(folder)
-    ring = keyring.open_ring(ring_file, time.time())
-    trusted = vouchers.read_makers(makers) if makers else ()
+    tag_key, read_trust = _tag_key(folder), _trust(folder, makers)
+    ring, trusted = read_trust()
     catalog = open_catalog(settings)
     if trust and not artifacts:
         raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
@@ -79,13 +75,14 @@ def serve_shard(
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices)
         service = shards.Service(pull_s=pull_s)
-        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE), service=service)
+        space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
+        shard = shards.Shard(store, catalog, tag_key, space=space, service=service)
         app: ShardApp = apps.ShardApp(
             shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
         )
 
         async def look() -> None:
-            app.entrance.use(keyring.KeyRing.read(ring_file), vouchers.read_makers(makers) if makers else ())
+            app.entrance.use(*read_trust())
             await app.entrance.look()
 
         try:
@@ -123,7 +120,7 @@ def make_code(location: str, *, uses: int = 1, lifetime_s: int = 86_400) -> tupl
     """
     vouchers, now = extra_module("omega.core.identity.vouchers", "shard"), int(time.time())
     text, code = vouchers.new_code(now, uses=uses, lifetime_s=lifetime_s)
-    with closing(open_shard_store(location)) as store:
+    with closing(open_shard_store(location, create=False)) as store:
         store.add_code(code, now)
     return text, code
 
@@ -168,6 +165,13 @@ def make_certificates(
     certificates = extra_module("omega_plugins.transports.certificates", "shard")
     made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
     return made
+
+
+def _trust(folder: Path, makers: Path | None) -> Callable[[], tuple[KeyRing, tuple[Maker, ...]]]:
+    """Return what reads the keys that sign tokens, made on first use, and the makers, as they are then."""
+    keyring, vouchers = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "vouchers"))
+    keyring.open_ring(folder / KEYS_FILE, time.time())
+    return lambda: (keyring.KeyRing.read(folder / KEYS_FILE), vouchers.read_makers(makers) if makers else ())
 
 
 def _tag_key(folder: Path) -> bytes:

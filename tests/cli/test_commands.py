@@ -216,7 +216,6 @@ BURSTING = """
 from omega.core.hooks import hookimpl
 from omega.core.ports import Embedder
 from omega.core.errors import ModelError
-from omega_storage.shard_sqlite import SqliteShardStore
 
 class Bursting(Embedder):
     NAME = "bursting"

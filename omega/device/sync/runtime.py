@@ -191,7 +191,7 @@ class Syncer:
             try:
                 await self._talk(shard, debts, settles=True)
             except OmegaError as error:
-                log.warning("what is owed to shard %s has to wait: %s", shard, error)
+                log.warning("what is owed to %s has to wait: %s", shard, error)
             tally.include(debts)
             if client := self._clients.pop(shard, None):
                 await client.close()

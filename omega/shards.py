@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError, StoreError, shown
+from omega.core.machine import spare_collector
 from omega.core.settings import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from omega.core.identity.device_key import DeviceKey
+    from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Code, Maker
     from omega.core.settings import Settings
     from omega.shard.app import ShardApp
@@ -47,50 +48,55 @@ def serve_shard(
     keys: Path | None = None,
     makers: Path | None = None,
     everybody: bool = False,
+    artifacts: Path | None = None,
+    trust: Sequence[Path] = (),
+    pull_s: float = 5.0,
     ready: Callable[[int], None] = lambda port: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is as for `open_shard_store`.
 
     With a `certificate` (chain and key) it speaks https. `keys` is the folder of its secrets, by default home/shard,
     `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
-    Keys, makers and revoked devices may change while it runs. `ready` gets the port. Raises StoreError, InputError,
-    TransportError.
+    `artifacts` is a folder of files to give out that the public keys in the files of `trust` signed. All of these may
+    change while it runs. The pull is made again at most every `pull_s`; `ready` gets the port. Raises StoreError,
+    InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
-    keyring, gate, vouchers = (
-        extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "gate", "vouchers")
-    )
-    wire = extra_module("omega.core.wire", "shard")
     if everybody:
-        gate.refuse_unless_loopback(host)
+        extra_module("omega.core.identity.gate", "shard").refuse_unless_loopback(host)
     folder = keys or settings.home / "shard"
-    ring_file, tag_key = folder / KEYS_FILE, _tag_key(folder)
-    ring = keyring.open_ring(ring_file, time.time())
-    trusted = vouchers.read_makers(makers) if makers else ()
+    tag_key, read_trust = _tag_key(folder), _trust(folder, makers)
+    ring, trusted = read_trust()
     catalog = open_catalog(settings)
+    if trust and not artifacts:
+        raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
+    shelves = extra_module("omega.shard.shelves", "shard")
+    files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     context = server.tls(*certificate) if certificate else None
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices, home=settings.home)
-        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
-        app: ShardApp = apps.ShardApp(shard, shard_id, ring, region=region, makers=trusted, everybody=everybody)
+        service = shards.Service(pull_s=pull_s)
+        space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
+        shard = shards.Shard(store, catalog, tag_key, space=space, service=service)
+        app: ShardApp = apps.ShardApp(
+            shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
+        )
 
         async def look() -> None:
-            app.entrance.use(keyring.KeyRing.read(ring_file), vouchers.read_makers(makers) if makers else ())
+            app.entrance.use(*read_trust())
             await app.entrance.look()
 
         try:
             store.bind(shard_id, hashlib.sha256(tag_key).digest()[:8])
             await app.start()
-            looking = asyncio.create_task(upkeep.keep_up(look))
-            await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
+            async with upkeep.kept_up(look), files.watched(shard) if files else nullcontext():
+                await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
         finally:
             await shard.close()
 
+    spare_collector()
     with closing(server.bind(host, port)) as bound:
         server.run(served(bound))
 
@@ -161,7 +167,7 @@ def make_code(location: str, *, uses: int = 1, lifetime_s: int = 86_400) -> tupl
     """
     vouchers, now = extra_module("omega.core.identity.vouchers", "shard"), int(time.time())
     text, code = vouchers.new_code(now, uses=uses, lifetime_s=lifetime_s)
-    with closing(open_shard_store(location)) as store:
+    with closing(open_shard_store(location, create=False)) as store:
         store.add_code(code, now)
     return text, code
 
@@ -206,6 +212,13 @@ def make_certificates(
     certificates = extra_module("omega_plugins.transports.certificates", "shard")
     made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
     return made
+
+
+def _trust(folder: Path, makers: Path | None) -> Callable[[], tuple[KeyRing, tuple[Maker, ...]]]:
+    """Return what reads the keys that sign tokens, made on first use, and the makers, as they are then."""
+    keyring, vouchers = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "vouchers"))
+    keyring.open_ring(folder / KEYS_FILE, time.time())
+    return lambda: (keyring.KeyRing.read(folder / KEYS_FILE), vouchers.read_makers(makers) if makers else ())
 
 
 def _tag_key(folder: Path) -> bytes:

@@ -47,13 +47,13 @@ def door(bench: Bench) -> Measured:
     spent: dict[str, list[float]] = {"door": [], "bare": []}
     whole = True
     with ExitStack() as running:
-        servers = {which: running.enter_context(_server(which)) for which in spent}
+        servers = {which: running.enter_context(echo_server(which, _REPLY_BYTES)) for which in spent}
         for turn in range(_ROUNDS + 1):
             for which, (pid, port) in servers.items():
-                before_s = _cpu_s(pid)
+                before_s = cpu_s(pid)
                 whole = asyncio.run(_ask(port)) and whole
                 if turn:  # the first warms up
-                    spent[which].append((_cpu_s(pid) - before_s) / _REQUESTS * 1e6)
+                    spent[which].append((cpu_s(pid) - before_s) / _REQUESTS * 1e6)
             bench.progress(turn, _ROUNDS, "asking two servers")
     door_us, bare_us = (float(np.median(spent[which])) for which in ("door", "bare"))
     details = {"door_us": door_us, "bare_us": bare_us, "requests": _ROUNDS * _REQUESTS, "connections": _CONNECTIONS}
@@ -62,10 +62,10 @@ def door(bench: Bench) -> Measured:
 
 
 @contextmanager
-def _server(which: str) -> Iterator[tuple[int, int]]:
-    """Let a process of its own serve, and give its id and port."""
+def echo_server(which: str, reply_bytes: int) -> Iterator[tuple[int, int]]:
+    """Let a process of its own answer with so many bytes, behind our `door` or `bare`, and give its id and port."""
     bound = extra_module("omega_plugins.transports.http.server", "shard").bind("127.0.0.1", 0)
-    command = [sys.executable, "-m", "omega.claims.http_echo", which, str(bound.fileno())]
+    command = [sys.executable, "-m", "omega.claims.http_echo", which, str(bound.fileno()), str(reply_bytes)]
     port: int = bound.getsockname()[1]
     with bound, subprocess.Popen(command, pass_fds=[bound.fileno()]) as process:
         try:
@@ -75,7 +75,7 @@ def _server(which: str) -> Iterator[tuple[int, int]]:
             process.wait(_STOP_S)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Return the CPU time of a process: what clock_getcpuclockid(3) names so, which Python has for threads alone."""
     return time.clock_gettime((~pid << 3) | 2)
 

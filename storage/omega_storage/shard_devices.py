@@ -55,16 +55,17 @@ class ShardDevices(ShardStore):
         with self._enrolling():
             return self._enrolled(device_ids, now)
 
-    def admit(self, candidate: Candidate, now: int) -> int | None:
-        """Return the number of a device that may come in; None when there are too many."""
+    def admit(self, candidate: Candidate, now: int) -> tuple[int, int] | None:
+        """Return the number of a device that may come in, and since when its tokens count; None without room."""
         with self._enrolling():
-            way = admission.judged(candidate, self._standing(candidate), now)
+            standing = self._standing(candidate)
+            way = admission.judged(candidate, standing, now)
             [slot] = self._enrolled([candidate.device], now)
             if slot is not None and way is Way.MAKER and candidate.maker:
                 self._tables.read("count_admitted", candidate.maker.id)
             if slot is not None and way is Way.CODE:
                 self._tables.read("use_code", candidate.code)
-            return slot
+            return None if slot is None else (slot, standing.counts_from if way is Way.KNOWN else now)
 
     @contextmanager
     def _enrolling(self) -> Iterator[None]:

@@ -131,6 +131,7 @@ class PostgresShardStore(SqlShardStore):
         """Have nobody's last commit tell him from others of the day, neither in tables nor, if allowed, in the log."""
         if not self._unmixed_day:
             return
+        self._settled()
         self._tables.read("mix_devices", self._unmixed_day)
         self._tables.read("drop_versions")
         [(may,)] = self._tables.read("may_empty_log")

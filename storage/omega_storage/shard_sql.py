@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -19,18 +21,23 @@ from omega.core.shard_records import (
     Verdict,
 )
 from omega_storage.shard_devices import ShardDevices
+from omega_storage.shard_journal import packed, samples_of, told_of
 from omega_storage.shard_moves import judged
-from omega_storage.shard_sums import Rows, Sketch, faded, taste_numbers
+from omega_storage.shard_sums import Rows, Sketch, faded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from omega.core.ports import Floats, Integers
     from omega.core.shard_records import Sample, Standing, Tick
+    from omega_storage.shard_journal import Records
     from omega_storage.shard_tables import Tables
 
 _KEYS = 16
 """Keys of a title: 8 contexts, all of them, and room."""
+MOST_WAITING = 65_536
+"""Samples that wait in the journal at most; a pull, made every few seconds, adds them up before."""
+_COUNTED = ("title", "slot", "sign", "success_milli", "day", "tag")
 
 Signed: TypeAlias = "tuple[int, Sample]"
 """1 for a contribution, -1 for a retraction."""
@@ -42,7 +49,7 @@ class SqlShardStore(ShardDevices):
     def __init__(self, tables: Tables, *, max_devices: int, backup_days: int) -> None:
         """Work on tables of the newest schema."""
         super().__init__(tables, max_devices=max_devices)
-        self._backup_days, self._swept_day = backup_days, 0
+        self._backup_days, self._swept_day, self._waiting = backup_days, 0, 0
 
     @property
     @abstractmethod
@@ -52,14 +59,16 @@ class SqlShardStore(ShardDevices):
     # --- a tick ---
 
     def commit(self, tick: Tick) -> list[Standing]:
-        """Judge the moves in order, and make versions and sums durable together."""
+        """Judge the moves in order, and make versions and samples durable together."""
         with self._tables.transaction():
             standings, samples = self._moved(tick)
             if samples:
-                self._tables.lock("sums")
-                self._count(samples, tick.day)
+                self._tables.read("add_journal", tick.day, *packed(samples, tick.day))
+            if is_much := self._waiting + len(samples) >= MOST_WAITING:
+                self._add_up()
             if tick.day != self._swept_day:
                 self._tables.read("drop_buckets", tick.day - BUCKET_DAYS)
+        self._waiting = 0 if is_much else self._waiting + len(samples)
         self._swept_day = tick.day
         return standings
 
@@ -82,21 +91,37 @@ class SqlShardStore(ShardDevices):
             self._tables.write("move", *np.asarray(moved, np.int64).T)
         return standings, samples
 
-    def _count(self, samples: Sequence[Signed], day: int) -> None:
-        facts = [(s.title, s.slot, sign, s.success_milli, s.day, s.tag) for sign, s in samples]
-        title, slot, sign, success, of_day, tag = np.asarray(facts, np.int64).T
+    def _settled(self) -> None:
+        """Add to the sums what ticks have counted since the last time: before anything of them is read."""
+        [(waits,)] = self._tables.read("has_journal")
+        if waits:
+            with self._tables.transaction():
+                self._add_up()
+        self._waiting = 0
+
+    def _add_up(self) -> None:
+        """Add the journal to the sums, within the caller's transaction; ticks of one day together."""
+        self._tables.lock("sums")
+        ticks = self._tables.read("journal")
+        for day, group in groupby(ticks, key=itemgetter(1)):
+            _, _, samples, told = zip(*group, strict=True)
+            self._count(samples_of(samples), day)
+            if (heard := told_of(told)).size:
+                self._hear(heard["title"], heard["numbers"], day)
+        self._tables.read("drop_journal", self._tables.among([tick[0] for tick in ticks]))
+
+    def _count(self, samples: Records, day: int) -> None:
+        title, slot, sign, success, of_day, tag = (samples[name].astype(np.int64) for name in _COUNTED)
         keys, place = np.unique([title * _KEYS + slot, title * _KEYS + ALL_SLOTS], return_inverse=True)
         place = place.reshape(-1)
         rows = self._rows(keys)
         rows.age(day)
         rows.add(place, np.tile(sign, 2), np.tile(success, 2), np.tile(of_day, 2))
-        rows.count(place.tolist(), sign.tolist() * 2, tag.tolist() * 2)
+        rows.count(place, np.tile(sign, 2), np.tile(tag, 2))
         self._put(keys, rows)
         recent = (of_day > day - BUCKET_DAYS) & (of_day <= day + 1)
         if recent.any():
             self._put_buckets((title * _KEYS + slot)[recent], of_day[recent], sign[recent], success[recent])
-        if told := [(way, sample) for way, sample in samples if sample.taste]:
-            self._hear(told, day)
 
     def _rows(self, keys: Integers) -> Rows:
         """Return the rows of these ascending keys, empty where there is none."""
@@ -146,15 +171,13 @@ class SqlShardStore(ShardDevices):
         np.add.at(sums, place.reshape(-1), np.stack([sign, sign * success], axis=1))
         self._tables.write("add_bucket", *pairs.T, *sums.T)
 
-    def _hear(self, told: Sequence[Signed], day: int) -> None:
-        """Add taste codes to their titles' audiences."""
-        titles, place = np.unique([sample.title for _, sample in told], return_inverse=True)
+    def _hear(self, title: Integers, told: Floats, day: int) -> None:
+        """Add what taste codes came to, (n, 1 + TASTE_NUMBERS) as of `day`, to their titles' audiences."""
+        titles, place = np.unique(title, return_inverse=True)
         days, numbers = self._audiences(titles)
         later = np.maximum(days, day)
         numbers *= faded(later - days)[:, None]
-        sign = np.asarray([way for way, _ in told], np.float64)
-        age = later[place] - np.asarray([sample.day for _, sample in told])
-        np.add.at(numbers, place, (sign * faded(age))[:, None] * taste_numbers([sample.taste for _, sample in told]))
+        np.add.at(numbers, place, faded(later[place] - day)[:, None] * told)
         self._tables.write("put_audience", titles, later, _packed(numbers))
 
     def _audiences(self, titles: Integers) -> tuple[Integers, Any]:
@@ -169,36 +192,43 @@ class SqlShardStore(ShardDevices):
 
     def aggregates(self) -> list[Aggregate]:
         """Return all rows of sums, by title and context."""
+        self._settled()
         rows = self._tables.read("aggregates")
         return [Aggregate(row[0], row[1], _figures(row[2:7]), _shown_figures(row[7:])) for row in rows]
 
     def buckets(self, title: int, slot: int) -> dict[int, tuple[int, int]]:
         """Return samples and success of a title in a context by day."""
+        self._settled()
         rows = self._tables.read("buckets", title * _KEYS + slot)
         return {day: (samples, success) for day, samples, success in rows}
 
     def audiences(self, titles: Sequence[int]) -> Floats:
         """Return (n, 1 + TASTE_NUMBERS) float32: count and sums of the taste codes."""
+        self._settled()
         ascending, place = np.unique(np.asarray(titles, np.int64), return_inverse=True)
         numbers: Floats = self._audiences(ascending)[1][place].astype(np.float32)
         return numbers
 
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return the trendiest of what may be shown in all contexts."""
+        self._settled()
         return [_shown(row) for row in self._tables.read("trending", most, titles)]
 
     def successful(self, most: int, least_rate: float) -> list[Shown]:
         """Return the trendiest of what may be shown by context and goes well."""
+        self._settled()
         return [_shown(row) for row in self._tables.read("successful", most, least_rate)]
 
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that lost their households."""
+        self._settled()
         return [title for (title,) in self._tables.read("hidden", since)]
 
     # --- what is done now and then ---
 
     def fold(self, known: Mapping[int, int]) -> int:
         """Add the rows of unknown titles to those of the catalog."""
+        self._settled()
         hashes = [(title, -1 - title) for (title,) in self._tables.read("unknown_titles")]
         found = [(title, known[hashed]) for title, hashed in hashes if hashed in known]
         for old, new in found:

@@ -104,10 +104,15 @@ class SqliteShardStore(SqlShardStore):
 
     def rest(self) -> None:
         """Write the log into the file and empty it: it shows which sums moved together with which device."""
+        self._settled()
         self._tables.read("empty_log")
 
     def backup(self, to: Path) -> None:
-        """Copy the database as it is now into a new file. Raises StoreError."""
+        """Copy the database as it is now into a new file. Raises StoreError.
+
+        Whoever puts it back throws away those that were made after it: what a device was told of the horizon since
+        then, and the slots and tokens that were given, wouldn't hold there.
+        """
         with store_errors(str(to)):
             target = apsw.Connection(str(to))
             try:

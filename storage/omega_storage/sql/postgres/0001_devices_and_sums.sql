@@ -31,6 +31,14 @@ CREATE TABLE identity (
     key_mark bytea NOT NULL -- of the key that made the tags
 );
 
+-- What ticks counted and no fold has added to the sums yet: samples by title, without their devices.
+CREATE TABLE journal (
+    id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    day     integer NOT NULL,
+    samples bytea STORAGE EXTERNAL NOT NULL, -- lives for seconds: no time is spent on packing it
+    told    bytea STORAGE EXTERNAL NOT NULL -- sums of taste codes by title
+);
+
 CREATE TABLE sums (
     key           bigint PRIMARY KEY, -- title * 16 + context, 8 for all contexts; negative for titles known by hash
     samples       bigint NOT NULL CHECK (samples >= 0),

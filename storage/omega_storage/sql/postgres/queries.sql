@@ -115,6 +115,22 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]
     AS u (slot, incarnation, version, seen_day, contributed, retracted, horizon, mark_day, mark_version)
 WHERE d.slot = u.slot::integer
 
+-- name: add_journal
+-- A tick.
+INSERT INTO journal (day, samples, told) VALUES ($1, $2, $3)
+
+-- name: has_journal
+-- Whether a fold has anything to do.
+SELECT EXISTS (SELECT 1 FROM journal)
+
+-- name: journal
+-- In order of ticks; those of one device wait for each other.
+SELECT id, day, samples, told FROM journal ORDER BY id
+
+-- name: drop_journal
+-- Within the transaction that added it up; others may have come since it was read.
+DELETE FROM journal WHERE id = ANY($1)
+
 -- name: sums
 -- Some rows by key, with the households that stand shown.
 SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, coalesce(v.households, 0)
@@ -227,7 +243,7 @@ WHERE slot IN (SELECT slot FROM device WHERE seen_day >= $1 ORDER BY slot FOR UP
 
 -- name: drop_versions
 -- Those before.
-VACUUM (SKIP_LOCKED, TRUNCATE FALSE) device, sums
+VACUUM (SKIP_LOCKED, TRUNCATE FALSE) device, journal, sums
 
 -- name: may_empty_log
 -- Few users may.

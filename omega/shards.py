@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import secrets
 import time
-from contextlib import closing, suppress
+from contextlib import AsyncExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from omega.core.settings import Settings
     from omega.shard.app import ShardApp
     from omega_plugins.transports.certificates import Certificates
+    from omega_plugins.transports.grpc.server import GrpcServer
     from omega_storage.shard_sqlite import SqliteShardStore
 
 SHARD_SPACE = "minilm-int4"
@@ -40,18 +42,19 @@ def serve_shard(
     max_devices: int = MAX_DEVICES,
     host: str = "127.0.0.1",
     port: int = 8443,
+    grpc_port: int | None = None,
     certificate: tuple[Path, Path] | None = None,
     keys: Path | None = None,
     makers: Path | None = None,
     everybody: bool = False,
-    ready: Callable[[int], None] = lambda port: None,
+    ready: Callable[[int, int | None], None] = lambda port, grpc_port: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path, made on first use.
 
-    With a `certificate` (chain and key) it speaks https. `keys` is the folder of its secrets, by default home/shard,
-    `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
-    Keys, makers and revoked devices may change while it runs. `ready` gets the port. Raises StoreError, InputError,
-    TransportError.
+    With a `grpc_port` it serves gRPC as well; with a `certificate` (chain and key) it speaks https and grpcs. `keys` is
+    the folder of its secrets, by default home/shard, `makers` a file of those whose certificates admit a TV;
+    `everybody` admits whoever has a key, on loopback alone. Keys, makers and revoked devices may change while it runs.
+    `ready` gets both ports. Raises StoreError, InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
@@ -67,6 +70,7 @@ def serve_shard(
     trusted = vouchers.read_makers(makers) if makers else ()
     catalog = open_catalog(settings)
     context = server.tls(*certificate) if certificate else None
+    grpc_door = _grpc_door(host, grpc_port, certificate) if grpc_port is not None else None
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices)
@@ -81,7 +85,10 @@ def serve_shard(
             store.bind(shard_id, hashlib.sha256(tag_key).digest()[:8])
             await app.start()
             looking = asyncio.create_task(upkeep.keep_up(look))
-            await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
+            async with AsyncExitStack() as beside:
+                other = (await beside.enter_async_context(grpc_door(app))).port if grpc_door else None
+                told = partial(ready, bound.getsockname()[1], other)
+                await server.serve_until_told(app, bound, context=context, ready=told)
             looking.cancel()
             with suppress(asyncio.CancelledError):
                 await looking
@@ -159,6 +166,13 @@ def make_certificates(
     certificates = extra_module("omega_plugins.transports.certificates", "shard")
     made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
     return made
+
+
+def _grpc_door(host: str, port: int, certificate: tuple[Path, Path] | None) -> Callable[[ShardApp], GrpcServer]:
+    """Return what serves an app over gRPC, its address and certificate checked. Raises InputError, TransportError."""
+    grpc = extra_module("omega_plugins.transports.grpc.server", "grpc")
+    credentials = grpc.tls(*certificate) if certificate else None
+    return partial(grpc.GrpcServer, address=grpc.address_of(host, port), credentials=credentials)
 
 
 def _tag_key(folder: Path) -> bytes:

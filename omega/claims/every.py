@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from omega.claims import cli, daemon, device, durability, forgetting, http, identity, memory, model, wire
+from omega.claims import cli, daemon, device, durability, forgetting, grpc, http, identity, memory, model, wire
 from omega.claims.bench import Bench
 from omega.claims.claim import Claims, run
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omega.core.settings import Settings
 
 claims = Claims()
-for area in (model, device, daemon, durability, forgetting, memory, identity, wire, http, cli):
+for area in (model, device, daemon, durability, forgetting, memory, identity, wire, http, grpc, cli):
     claims.all.update(area.claims.all)
 
 

@@ -50,10 +50,10 @@ def door(bench: Bench) -> Measured:
         servers = {which: running.enter_context(_server(which)) for which in spent}
         for turn in range(_ROUNDS + 1):
             for which, (pid, port) in servers.items():
-                before_s = _cpu_s(pid)
+                before_s = cpu_s(pid)
                 whole = asyncio.run(_ask(port)) and whole
                 if turn:  # the first warms up
-                    spent[which].append((_cpu_s(pid) - before_s) / _REQUESTS * 1e6)
+                    spent[which].append((cpu_s(pid) - before_s) / _REQUESTS * 1e6)
             bench.progress(turn, _ROUNDS, "asking two servers")
     door_us, bare_us = (float(np.median(spent[which])) for which in ("door", "bare"))
     details = {"door_us": door_us, "bare_us": bare_us, "requests": _ROUNDS * _REQUESTS, "connections": _CONNECTIONS}
@@ -75,7 +75,7 @@ def _server(which: str) -> Iterator[tuple[int, int]]:
             process.wait(_STOP_S)
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """Return the CPU time of a process: what clock_getcpuclockid(3) names so, which Python has for threads alone."""
     return time.clock_gettime((~pid << 3) | 2)
 

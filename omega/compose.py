@@ -15,8 +15,6 @@ from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from omega.core.catalog import Catalog
 from omega.core.catalog_rows import read_table
 from omega.core.clock import local_now
@@ -29,7 +27,7 @@ from omega.core.errors import (
     StoreError,
     on_one_line,
 )
-from omega.core.files import atomic_folder, write_atomically
+from omega.core.files import write_atomically
 from omega.core.machine import return_freed_memory, single_blas_thread, trim_memory
 from omega.core.registry import Registry
 from omega.core.settings import EXAMPLE_CATALOG
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from omega.core.artifacts.accepted import Accepted
     from omega.core.identity.device_key import DeviceKey
     from omega.core.ports import DeviceStore, Embedder, TransportClient
     from omega.core.settings import Settings
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     from omega.device.sync.memberships import Membership
     from omega.device.sync.report import Report as SyncReport
     from omega.device.sync.runtime import Line, Syncer
-    from omega.fleet.demo import Day, Report
     from omega_storage.device_sqlite import SqliteDeviceStore
 
 EXAMPLE_CATALOG_PATH = Path(__file__).parent / "data" / "example.jsonl"
@@ -64,6 +62,8 @@ MEMBERSHIPS_FILE = "shards.json"
 """The tokens that shards gave it."""
 STORE_FILE = "store.db"
 """The database's name in a TV's folder."""
+ARTIFACTS_FOLDER = "artifacts"
+"""Where a TV keeps what it took of its operator's files, in its folder."""
 _BUILTINS = (
     "omega_plugins.embedders.onnx",
     "omega_plugins.embedders.static",
@@ -81,9 +81,23 @@ def registry(*, strict: bool = False) -> Registry:
 
 def open_catalog(settings: Settings) -> Catalog:
     """Read the catalog that the settings name. Raises CatalogError."""
+    return Catalog.read(_catalog_path(settings))
+
+
+def _catalog_path(settings: Settings) -> Path:
     named = settings.catalog
     path = os.path.expanduser(named)  # noqa: PTH111  (leaves ~nobody as it is, where Path's raises RuntimeError)
-    return Catalog.read(EXAMPLE_CATALOG_PATH if named == EXAMPLE_CATALOG else Path(path))
+    return EXAMPLE_CATALOG_PATH if named == EXAMPLE_CATALOG else Path(path)
+
+
+def open_accepted(settings: Settings) -> Accepted | None:
+    """Return what the TV has taken of its operator's files; None where no key is trusted. Raises ArtifactError."""
+    if settings.trust is None:
+        return None
+    accepted = extra_module("omega.core.artifacts.accepted", "device")
+    keys = extra_module("omega.core.artifacts.keys", "device").Keyring.read([settings.trust])
+    found: Accepted = accepted.Accepted(settings.store / ARTIFACTS_FOLDER, keys, shipped=_catalog_path(settings))
+    return found
 
 
 def open_embedder(settings: Settings) -> Embedder:
@@ -174,6 +188,8 @@ def open_brain(
         return_freed_memory()
     brain: type[Brain] = extra_module("omega.device.brain", "device").Brain
     catalog = open_catalog(settings)
+    if accepted := open_accepted(settings):
+        catalog = extra_module("omega.core.artifacts.catalogs", "device").accepted_catalog(catalog, accepted)
     clock = now or (lambda: local_now(settings.zone))
     with ExitStack() as opened:
         embedder, fallback = open_available(settings, clock().timestamp())
@@ -218,39 +234,6 @@ def connect(url: str, *, token: Callable[[], str], ca: Path | None = None, timeo
     """Return a client of the shard at `url`, by the transport of its scheme. Raises PluginError, InputError."""
     transport = registry().transport_for(url.partition(":")[0].lower())
     return transport.connect(url, token=token, ca=ca, timeout_s=timeout_s)
-
-
-def run_demo(
-    settings: Settings,
-    *,
-    seed: int = 1,
-    weeks: int = 6,
-    keep: Path | None = None,
-    on_day: Callable[[Day], None] = lambda day: None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Report:
-    """Let simulated households watch for some weeks and return what their TVs learned.
-
-    The stores go to `keep`/<household>, or vanish at the end. Raises InputError when `keep` is there already.
-    """
-    from tempfile import TemporaryDirectory  # noqa: PLC0415  (1 MB that a TV doesn't need)
-
-    demo = extra_module("omega.fleet.demo", "device")
-    with atomic_folder(keep) if keep else TemporaryDirectory(prefix="omega-demo-") as folder:
-
-        def opened(name: str, clock: Callable[[], datetime]) -> Brain:
-            at_home = msgspec.structs.replace(settings, store=Path(folder) / name)
-            return open_brain(at_home, progress=progress, now=clock)
-
-        report: Report = demo.run(
-            opened,
-            lambda: open_embedder(settings),
-            open_catalog(settings),
-            seed=seed,
-            weeks=weeks,
-            on_day=on_day,
-        )
-        return report
 
 
 def extra_module(name: str, extra: str) -> Any:
@@ -305,10 +288,13 @@ def run_daemon(
 def open_syncer(settings: Settings, brain: Brain, line: Line | None = None) -> Syncer:
     """Return what syncs a brain with the shard of the settings, or over a line that is given; the caller closes it.
 
-    Raises SettingsError when no shard is set, PluginError when no transport knows its URL.
+    Raises SettingsError when no shard is set, PluginError when no transport knows its URL, ArtifactError for a bad file
+    of trusted keys.
     """
-    runtime = extra_module("omega.device.sync.runtime", "device")
-    syncer: Syncer = runtime.Syncer(brain, line or open_line(settings), random=SystemRandom())
+    runtime, files = (extra_module(f"omega.device.sync.{name}", "device") for name in ("runtime", "downloads"))
+    line, accepted = line or open_line(settings), open_accepted(settings)
+    downloads = accepted and files.Downloads(brain, accepted, settings.cache / "titles")
+    syncer: Syncer = runtime.Syncer(brain, line, random=SystemRandom(), downloads=downloads)
     return syncer
 
 

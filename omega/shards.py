@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import time
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError, StoreError, shown
+from omega.core.machine import spare_collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,14 +47,18 @@ def serve_shard(
     keys: Path | None = None,
     makers: Path | None = None,
     everybody: bool = False,
+    artifacts: Path | None = None,
+    trust: Sequence[Path] = (),
+    pull_s: float = 5.0,
     ready: Callable[[int, int | None], None] = lambda port, grpc_port: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is sqlite:/// and a path, made on first use.
 
     With a `grpc_port` it serves gRPC as well; with a `certificate` (chain and key) it speaks https and grpcs. `keys` is
     the folder of its secrets, by default home/shard, `makers` a file of those whose certificates admit a TV;
-    `everybody` admits whoever has a key, on loopback alone. Keys, makers and revoked devices may change while it runs.
-    `ready` gets both ports. Raises StoreError, InputError, TransportError.
+    `everybody` admits whoever has a key, on loopback alone. `artifacts` is a folder of files to give out that the
+    public keys in the files of `trust` signed. All of these may change while it runs. The pull is made again at most
+    every `pull_s`; `ready` gets both ports. Raises StoreError, InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
@@ -69,13 +73,20 @@ def serve_shard(
     ring = keyring.open_ring(ring_file, time.time())
     trusted = vouchers.read_makers(makers) if makers else ()
     catalog = open_catalog(settings)
+    if trust and not artifacts:
+        raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
+    shelves = extra_module("omega.shard.shelves", "shard")
+    files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     context = server.tls(*certificate) if certificate else None
     grpc_door = _grpc_door(host, grpc_port, certificate) if grpc_port is not None else None
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices)
-        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE))
-        app: ShardApp = apps.ShardApp(shard, shard_id, ring, region=region, makers=trusted, everybody=everybody)
+        service = shards.Service(pull_s=pull_s)
+        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE), service=service)
+        app: ShardApp = apps.ShardApp(
+            shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
+        )
 
         async def look() -> None:
             app.entrance.use(keyring.KeyRing.read(ring_file), vouchers.read_makers(makers) if makers else ())
@@ -84,17 +95,17 @@ def serve_shard(
         try:
             store.bind(shard_id, hashlib.sha256(tag_key).digest()[:8])
             await app.start()
-            looking = asyncio.create_task(upkeep.keep_up(look))
             async with AsyncExitStack() as beside:
+                await beside.enter_async_context(upkeep.kept_up(look))
+                if files:
+                    await beside.enter_async_context(files.watched(shard))
                 other = (await beside.enter_async_context(grpc_door(app))).port if grpc_door else None
                 told = partial(ready, bound.getsockname()[1], other)
                 await server.serve_until_told(app, bound, context=context, ready=told)
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
         finally:
             await shard.close()
 
+    spare_collector()
     with closing(server.bind(host, port)) as bound:
         server.run(served(bound))
 

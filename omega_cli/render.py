@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import tzinfo
     from pathlib import Path
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omega.core.model_folder import ModelCard
     from omega.core.types import Recommendation
     from omega.doctor.examine import Check
-    from omega.fleet.demo import Day
+    from omega.fleet.report import Day, Step
     from omega_model_tools.evaluate import Bench
 
 _PIPED_WIDTH = 10_000
@@ -149,25 +149,33 @@ def heading(text: str) -> None:
 
 
 @contextmanager
-def timeline(*, quiet: bool) -> Iterator[Callable[[Day], None]]:
-    """Give a callback that draws a line for each household, filling up day by day; a line a week where it's piped."""
+def timeline(*, quiet: bool) -> Iterator[tuple[Callable[[Day], None], Callable[[Step], None]]]:
+    """Give two callbacks that draw a line for each household, filling up day by day, and one for what else is done.
+
+    A line a week, and one for each thing done, where it's piped.
+    """
     if quiet:
-        yield lambda day: None
+        yield lambda day: None, lambda step: None
         return
     if not sys.stdout.isatty():
-        yield _print_week
+        yield _print_week, _print_step
         return
     from rich.live import Live
 
-    days: dict[str, Day] = {}
+    rows: dict[str, Sequence[str]] = {}
     with Live(console=console(), refresh_per_second=20) as live:
 
         def on_day(day: Day) -> None:
-            days[day.household] = day
-            live.update(_timeline(days.values()))
+            rows[day.household] = _day_row(day)
+            live.update(_timeline(rows.values()))
             time.sleep(_DAY_S)
 
-        yield on_day
+        def on_step(step: Step) -> None:
+            count = f"{step.done} of {step.total}" if step.last else ""
+            rows[step.what] = (step.what, _filled(step.done, step.total), count, "", step.last)
+            live.update(_timeline(rows.values()))
+
+        yield on_day, on_step
 
 
 def _print_week(day: Day) -> None:
@@ -175,24 +183,44 @@ def _print_week(day: Day) -> None:
         line(f"{day.household}: week {day.day // 7}, {day.events} events, {day.patterns} patterns")
 
 
-def _timeline(days: Iterable[Day]) -> Table:
-    rows = []
-    for day in days:
-        filled = "█" * (day.day * 12 // day.days)
-        watching = day.watched[-1][:24] if day.watched else ""
-        rows.append((day.household, f"{filled:<12}", f"day {day.day}", f"{day.events} events", watching))
+def _print_step(step: Step) -> None:
+    if step.last:
+        line(f"{step.what}: {step.done} of {step.total}, {step.last}")
+    elif not step.done:
+        line(step.what)
+
+
+def _day_row(day: Day) -> Sequence[str]:
+    watching = day.watched[-1][:24] if day.watched else ""
+    return day.household, _filled(day.day, day.days), f"day {day.day}", f"{day.events} events", watching
+
+
+def _filled(done: int, total: int) -> str:
+    return f"{'█' * (done * 12 // max(total, 1)):<12}"
+
+
+def _timeline(rows: Iterable[Sequence[str]]) -> Table:
     return table(("household", "", "", ">", "watching"), rows)
 
 
-def recommendations(titles: Sequence[Recommendation], heading: str | None = None) -> Table:
-    """Return a list of titles, each with the two heaviest reasons that speak for it."""
+def recommendations(
+    titles: Sequence[Recommendation], heading: str | None = None, marks: Mapping[str, str] | None = None
+) -> Table:
+    """Return a list of titles, each with the two heaviest reasons that speak for it.
+
+    `marks` are words behind some titles, by content id, that the others lifted: what the others watch is named first.
+    """
     made = table((">", heading or "title", ">score", "because"), ())
     for place, title in enumerate(titles, 1):
+        mark = (marks or {}).get(title.content_id)
+        reasons = [reason for reason in title.reasons if reason.weight >= 0]
+        if mark:
+            reasons.sort(key=lambda reason: reason.kind != "popularity")
         made.add_row(
             str(place),
-            f"[bold]{_escaped(title.title)}[/] [dim]{title.kind}, {title.year}[/]",
+            f"[bold]{_escaped(title.title)}[/] [dim]{title.kind}, {title.year}[/]{f' [yellow]{mark}[/]' * bool(mark)}",
             f"[green]{title.score:+.2f}[/]",
-            "[cyan]" + _escaped("; ".join([r.text for r in title.reasons if r.weight >= 0][:2])) + "[/]",
+            "[cyan]" + _escaped("; ".join([r.text for r in reasons][:2])) + "[/]",
         )
     return made
 

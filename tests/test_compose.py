@@ -8,16 +8,28 @@ from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
 from omega import compose, models
+from omega.core.artifacts.keys import SigningKey
+from omega.core.artifacts.manifest import Kind
+from omega.core.artifacts.shelf import Shelf
 from omega.core.catalog import Catalog
-from omega.core.errors import CatalogError, InputError, MissingExtraError, ModelError, PluginError, SettingsError
+from omega.core.errors import (
+    ArtifactError,
+    CatalogError,
+    InputError,
+    MissingExtraError,
+    ModelError,
+    PluginError,
+    SettingsError,
+)
 from omega.core.settings import resolve
 from omega.core.testing.fakes import Clock
 from omega.core.types import ViewContext, ViewingEvent
-from omega.fleet.demo import START
+from omega.demo import run_demo
 from omega.fleet.households import PERSONAS
 from omega_plugins.embedders import MODELS
 from tests.device.sync.shards import Shard
@@ -27,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omega.core.settings import Settings
+    from omega.fleet.report import Step
 
 
 @pytest.fixture
@@ -157,17 +170,17 @@ def test_texts_are_embedded_into_a_file(settings: Settings, tmp_path: Path) -> N
 def test_a_demo_keeps_stores_that_a_brain_opens_and_overwrites_none(settings: Settings, tmp_path: Path) -> None:
     keep = tmp_path / "tvs"
     days: list[str] = []
-    report = compose.run_demo(settings, weeks=1, keep=keep, on_day=lambda day: days.append(day.household))
+    report = run_demo(settings, weeks=1, neighbors=1, keep=keep, on_day=lambda day: days.append(day.household))
     assert len(days) == 21
     assert sorted(folder.name for folder in keep.iterdir()) == sorted(persona.name for persona in PERSONAS)
     for outcome in report.households:
         tv = resolve({"home": settings.home, "store": keep / outcome.household, "embedder": "static"}, {}).settings
-        with closing(compose.open_brain(tv, now=lambda: START + timedelta(weeks=1))) as brain:
+        with closing(compose.open_brain(tv, now=lambda: report.start + timedelta(weeks=1))) as brain:
             assert brain.counts() == (outcome.events, outcome.patterns)
             assert brain.status().habits == outcome.habits
     before = {file: file.read_bytes() for file in keep.rglob("store.db")}
     with pytest.raises(InputError, match="is there already, allowed: a new name"):
-        compose.run_demo(settings, weeks=1, keep=keep)
+        run_demo(settings, weeks=1, keep=keep)
     assert {file: file.read_bytes() for file in before} == before
 
 
@@ -175,10 +188,25 @@ def test_a_demo_that_keeps_nothing_leaves_nothing(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    report = compose.run_demo(settings, weeks=1, seed=3)
+    report = run_demo(settings, weeks=1, seed=3, neighbors=2)
     assert report.seed == 3
+    assert report.street
+    assert len(report.street.synced) == 2 + len(PERSONAS)
     assert not (settings.store / compose.STORE_FILE).exists()
     assert list(tmp_path.glob("omega-demo-*")) == []
+
+
+def test_a_demo_without_neighbors_needs_no_shard(settings: Settings) -> None:
+    steps: list[Step] = []
+    assert run_demo(settings, weeks=1, neighbors=0, on_step=steps.append).street is None
+    assert steps == []
+
+
+@pytest.mark.parametrize("neighbors", [-1, 51])
+def test_a_street_has_so_many_neighbors_at_most(settings: Settings, tmp_path: Path, neighbors: int) -> None:
+    with pytest.raises(InputError, match=r"neighbors is .*, allowed: 0\.\.50"):
+        run_demo(settings, weeks=1, neighbors=neighbors, keep=tmp_path / "tvs")
+    assert not (tmp_path / "tvs").exists()
 
 
 def test_one_sync_over_a_line_that_is_given(settings: Settings) -> None:
@@ -191,3 +219,29 @@ def test_one_sync_over_a_line_that_is_given(settings: Settings) -> None:
     assert wires.closed == ["shard-a"]
     with closing(compose.open_brain(settings)) as brain, pytest.raises(SettingsError, match="shard_url"):
         compose.sync_now(settings, brain)
+
+
+def test_a_brain_starts_with_what_was_taken_while_its_signer_is_trusted(settings: Settings, tmp_path: Path) -> None:
+    key, example = SigningKey.generate(), compose.open_catalog(settings)
+    trusted = msgspec.structs.replace(settings, trust=key.write(tmp_path / "operator.key"))
+    added = msgspec.structs.replace(example.titles[0], id="new-1", title="Brand New")
+    shelf = Shelf(tmp_path / "shelf")
+    data = Catalog.build((*example.titles, added), example).encode()
+    made = shelf.publish(data, Kind.CATALOG, key, made_at=0)
+    accepted = compose.open_accepted(trusted)
+    assert accepted
+    accepted.take((shelf.folder / made.file).read_bytes(), data)
+    with closing(compose.open_brain(trusted)) as brain:
+        assert (brain.status().catalog_epoch, len(brain.catalog)) == (2, 801)
+        brain.observe(ViewingEvent(content_id="new-1", watch_pct=1.0))
+    assert compose.open_accepted(settings) is None
+    with closing(compose.open_brain(settings)) as brain:
+        assert brain.status().catalog_epoch == 1
+        assert brain.memories().episodes[0].content_id == "new-1", "what was learned of it stays"
+        assert len(brain.recommend()) == 20
+    (trusted.store / compose.ARTIFACTS_FOLDER / made.sha256).write_bytes(data[:-1])
+    with closing(compose.open_brain(trusted)) as brain:
+        assert brain.status().catalog_epoch == 1, "damaged: the one that shipped"
+    (tmp_path / "operator.key.pub").write_text("no key")
+    with pytest.raises(ArtifactError, match="allowed: public keys of 64 hex digits"):
+        compose.open_brain(trusted)

@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 
 from omega.claims.bench import PATTERNS, Bench
+from omega.claims.exchange import messages
+from omega.claims.relay import Relay
 from omega.compose import open_brain, open_catalog, sync_now
 from omega.core.machine import run_fresh
 from omega.core.settings import resolve
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent
-from omega.core.wire import Ack, Push, decode, encode, join
-from tests.device.sync.wires import Direct
+from omega.core.wire import Push, decode
+from tests.shard.serving import Served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,35 +94,28 @@ def test_memory_footprint(bench: Bench) -> None:
     assert 20 < found["rss_mib"] <= found["peak_mib"] < MEMORY_MIB
 
 
-class Scale:
-    """A shard that weighs what comes, and counts it."""
+def test_sync_bandwidth(tmp_path: Path) -> None:
+    """What 100 events about 100 titles taught leaves as one push of less than 1,024 B, and nothing is left behind.
 
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-
-    async def exchange(self, frame: bytes) -> bytes:
-        self.frames.append(frame)
+    A relay before a real shard's process counts every byte of the connection: enrolment, heads, token, both answers.
+    """
+    draw = Random(0)
+    with Served(tmp_path / "shard") as shard, Relay(shard.port) as relay:
+        flags = {"home": tmp_path, "embedder": "static", "shard_url": relay.url}
+        settings = resolve(flags, {}).settings
+        with closing(open_brain(settings)) as tv:
+            with tv.many():
+                for title in draw.sample(open_catalog(settings).titles, 100):
+                    tv.observe(ViewingEvent(content_id=title.id, watch_pct=draw.random()))
+            assert tv.counts()[1] == 100
+            done, again = sync_now(settings, tv), sync_now(settings, tv)
+        assert (done.error, done.contributed, done.round_trips) == (None, 100, 1)
+        assert (again.error, again.contributed) == (None, 0)
+        first, _ = relay.connections
+        frame = list(messages(bytes(first.up)))[-1][1]
+        print(f"{len(frame)} B, with enrolment and all heads {first.size_bytes} B both ways")
+        assert 100 < len(frame) == done.sent_bytes < 1_024
         push = decode(frame, max_bytes=len(frame))
         assert isinstance(push, Push)
-        ack = Ack(header=push.header, incarnation=push.incarnation, version=push.version, horizon=0)
-        return join([encode(ack)])
-
-    async def close(self) -> None:
-        """It holds nothing."""
-
-
-def test_sync_bandwidth(tmp_path: Path) -> None:
-    """What 100 events about 100 titles taught leaves as one push of less than 1,024 B, and nothing is left behind."""
-    settings = resolve({"home": tmp_path, "embedder": "static"}, {}).settings
-    draw, scale = Random(0), Scale()
-    with closing(open_brain(settings)) as tv:
-        with tv.many():
-            for title in draw.sample(open_catalog(settings).titles, 100):
-                tv.observe(ViewingEvent(content_id=title.id, watch_pct=draw.random()))
-        assert tv.counts()[1] == 100
-        done = sync_now(settings, tv, Direct("scale", lambda shard: scale))
-        again = sync_now(settings, tv, Direct("scale", lambda shard: scale))
-    assert (done.error, done.contributed, done.round_trips) == (None, 100, 1)
-    assert (again.error, again.contributed) == (None, 0)
-    print(f"{len(scale.frames[0])} B")
-    assert 100 < len(scale.frames[0]) == done.sent_bytes < 1_024
+        assert len(push.contributed) == 100
+        assert done.sent_bytes + done.received_bytes < first.size_bytes < 6_144

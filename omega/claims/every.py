@@ -5,7 +5,23 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from omega.claims import cli, daemon, device, durability, forgetting, grpc, http, identity, memory, model, wire
+from omega.claims import (
+    cli,
+    daemon,
+    device,
+    durability,
+    exchange,
+    forgetting,
+    grpc,
+    http,
+    identity,
+    memory,
+    model,
+    no_history,
+    once,
+    sync_cost,
+    wire,
+)
 from omega.claims.bench import Bench
 from omega.claims.claim import Claims, run
 
@@ -16,7 +32,23 @@ if TYPE_CHECKING:
     from omega.core.settings import Settings
 
 claims = Claims()
-for area in (model, device, daemon, durability, forgetting, memory, identity, wire, http, grpc, cli):
+for area in (
+    model,
+    device,
+    daemon,
+    durability,
+    forgetting,
+    memory,
+    identity,
+    wire,
+    exchange,
+    http,
+    grpc,
+    sync_cost,
+    no_history,
+    once,
+    cli,
+):
     claims.all.update(area.claims.all)
 
 

@@ -47,7 +47,7 @@ def door(bench: Bench) -> Measured:
     spent: dict[str, list[float]] = {"door": [], "bare": []}
     whole = True
     with ExitStack() as running:
-        servers = {which: running.enter_context(_server(which)) for which in spent}
+        servers = {which: running.enter_context(echo_server(which, _REPLY_BYTES)) for which in spent}
         for turn in range(_ROUNDS + 1):
             for which, (pid, port) in servers.items():
                 before_s = cpu_s(pid)
@@ -62,10 +62,10 @@ def door(bench: Bench) -> Measured:
 
 
 @contextmanager
-def _server(which: str) -> Iterator[tuple[int, int]]:
-    """Let a process of its own serve, and give its id and port."""
+def echo_server(which: str, reply_bytes: int) -> Iterator[tuple[int, int]]:
+    """Let a process of its own answer with so many bytes, behind our `door` or `bare`, and give its id and port."""
     bound = extra_module("omega_plugins.transports.http.server", "shard").bind("127.0.0.1", 0)
-    command = [sys.executable, "-m", "omega.claims.http_echo", which, str(bound.fileno())]
+    command = [sys.executable, "-m", "omega.claims.http_echo", which, str(bound.fileno()), str(reply_bytes)]
     port: int = bound.getsockname()[1]
     with bound, subprocess.Popen(command, pass_fds=[bound.fileno()]) as process:
         try:

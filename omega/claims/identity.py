@@ -78,7 +78,7 @@ def _by_formula(ring: KeyRing, token: str) -> int | None:
     raw = base64.urlsafe_b64decode(token)
     for key in ring.keys:
         named = raw[:4] == bytes([1]) + key.id.to_bytes(3, "big")
-        if named and _hmac(_hmac(key.secret, b"omega token 1"), raw[:14])[:16] == raw[14:]:
+        if named and _hmac(_hmac(key.secret, b"omega token 1"), raw[:14] + bytes(4))[:16] == raw[14:]:
             return int.from_bytes(raw[6:10], "big")
     return None
 

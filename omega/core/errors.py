@@ -149,16 +149,19 @@ class TransportError(OmegaError):
         permanent: bool = False,
         retry_after_s: float | None = None,
         token_refused: bool = False,
+        absent: bool = False,
     ) -> None:
         """Say what asking again is worth.
 
         `permanent`: the same question will be refused until somebody changes something. `retry_after_s`: how long the
-        shard asks to be left alone. `token_refused`: a new token is the cure.
+        shard asks to be left alone. `token_refused`: a new token is the cure. `absent`: the shard has no such file, or
+        not that part of it.
         """
         super().__init__(message)
         self.permanent = permanent
         self.retry_after_s = retry_after_s
         self.token_refused = token_refused
+        self.absent = absent
 
 
 def on_one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sys
@@ -30,6 +31,16 @@ def single_blas_thread() -> None:
         from threadpoolctl import threadpool_limits  # noqa: PLC0415  (5 ms that most processes don't need)
 
         threadpool_limits(1, "blas")
+
+
+def spare_collector() -> None:
+    """Keep all that is loaded out of the garbage collector's rounds, and let it go round less often, for good.
+
+    For servers, whose thousands of waiting requests hold no cycles: a tenth of their CPU time goes into looking.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def trim_memory() -> None:

@@ -142,7 +142,7 @@ MAX_FRAME_BYTES = 8_192
 MAX_REPLY_BYTES = 65_536
 """The longest answer to one."""
 ARTIFACTS = "/v1/artifacts/"
-"""What stands before an artifact's SHA-256 in its path."""
+"""What stands before the name of an artifact's file in its path."""
 HEALTH = "/v1/health"
 """The path of a shard's word on itself."""
 
@@ -169,8 +169,11 @@ class SyncApp(ABC):
         """
 
     @abstractmethod
-    def artifact(self, sha256: str) -> Path | None:
-        """Return the file with this content, 64 lower-case hex digits, or None; it MUST NOT change any more."""
+    def artifact(self, name: str) -> Path | None:
+        """Return the file of this name, or None; it MUST NOT change any more.
+
+        The name is the SHA-256 of the content, 64 lower-case hex digits; a manifest's, 32 of them, "-VERSION.json".
+        """
 
     @abstractmethod
     def health(self) -> Reply:
@@ -200,11 +203,11 @@ class TransportClient(ABC):
 
     @abstractmethod
     async def get(self, path: str, *, max_bytes: int, etag: str | None = None, part: range | None = None) -> Fetched:
-        """Fetch what stands at a path, such as ARTIFACTS + sha256, without a token.
+        """Fetch what stands at a path, such as ARTIFACTS + a file's name, without a token.
 
         With the `etag` of what is there already, an unchanged content isn't sent again; of a `part` only these bytes
         are, as many as there are. MUST raise TransportError for what is longer than `max_bytes`, before it is held,
-        and never return less than was sent.
+        and for what isn't there, as `absent`; and never return less than was sent.
         """
 
     @abstractmethod
@@ -458,11 +461,11 @@ class ShardStore(ABC):
         """Be this shard's store from now on, with tags by the key of this mark. MUST raise StoreError if another's."""
 
     @abstractmethod
-    def admit(self, candidate: Candidate, now: int) -> int | None:
-        """Return the number of a device that `admission.judged` admits; None when there are too many.
+    def admit(self, candidate: Candidate, now: int) -> tuple[int, int] | None:
+        """Return the number of a device that `admission.judged` admits, and since when its tokens count.
 
-        MUST raise DeniedError as that does, and write what is spent, a use of a code or of a maker's quota, in the
-        transaction that reads how much of it there is.
+        None when there are too many. MUST raise DeniedError as that does, and write what is spent, a use of a code or
+        of a maker's quota, in the transaction that reads how much of it there is.
         """
 
     @abstractmethod
@@ -491,8 +494,9 @@ class ShardStore(ABC):
 
         Each accepted sample adds to its title's row of its context and to that of all contexts, and a retraction takes
         from both; a device that contributed n samples can retract n, the first of those it names. No sum falls below 0,
-        no success above 1000 a sample. What a row shows is replaced by its sums as of the tick's end when
-        LEAST_HOUSEHOLDS more, or fewer, have come since it was last replaced; with less than so many it shows nothing.
+        no success above 1000 a sample. What a row shows is replaced by its sums when LEAST_HOUSEHOLDS more,
+        or fewer, have come since it was last replaced; with less than so many it shows nothing. That, and the bounds,
+        are looked at when sums are read or earlier: several ticks between two reads may count as one.
         A retraction takes its household from the row until that contributes again.
         """
 

@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where the TV syncs, like https://shard.example:8443; empty for a TV that keeps to itself."""
     ca: Path | None = None
     """A PEM file of the only authorities that are trusted for that; the system's by default."""
+    trust: Path | None = None
+    """A file of the operator's public keys, 64 hex digits a line; without one the TV fetches no artifacts."""
 
     @property
     def zone(self) -> tzinfo | None:
@@ -133,7 +135,7 @@ def _checked(name: str, value: object, origin: str) -> object:
         raise SettingsError(f"{name} is {shown(value)} ({origin}), allowed: text")
     if name == "time_zone" and not _is_zone(str(value)):
         raise SettingsError(f"time_zone is {shown(value)} ({origin}), allowed: an IANA name like Europe/Berlin")
-    if name not in ("home", "store", "model", "ca"):
+    if name not in ("home", "store", "model", "ca", "trust"):
         return str(value)
     try:
         return Path(value).expanduser()
@@ -151,6 +153,7 @@ def _is_zone(name: str) -> bool:
 
 def _beside(file: Path, contents: Mapping[str, object]) -> dict[str, object]:
     """Return a file's settings with relative paths taken from its own folder, not from where the command runs."""
-    paths = {name: contents[name] for name in ("home", "store", "model", "catalog", "ca") if name in contents}
+    names = ("home", "store", "model", "catalog", "ca", "trust")
+    paths = {name: contents[name] for name in names if name in contents}
     relative = {n: v for n, v in paths.items() if isinstance(v, str) and not v.startswith("~") and v != EXAMPLE_CATALOG}
     return {**contents, **{name: str(file.parent / value) for name, value in relative.items()}}

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from omega.core.ports import DeviceStore, Embedder, Floats
     from omega.core.records import WatchRecord
     from omega.core.types import Title, ViewingEvent
-    from omega.core.wire import Push
+    from omega.core.wire import Artifact, Push
     from omega.device.explain import Asked
     from omega.device.moving import Mover
     from omega.device.sync.report import Report
@@ -171,6 +171,11 @@ class Brain:
         return self._embedder.space
 
     @property
+    def catalog(self) -> Catalog:
+        """What it recommends from."""
+        return self._catalog
+
+    @property
     def mode(self) -> Mode:
         """Whether the TV learns; kept in the store."""
         self._follow()
@@ -276,6 +281,11 @@ class Brain:
     def debts(self, shard: str) -> list[str]:
         """Return the other shards that have to be told something still, or could forget it with a backup put back."""
         return [held.shard for held in self._store.ledger.shards() if held.owes and held.shard != shard]
+
+    def published(self, shard: str) -> tuple[Artifact, ...]:
+        """Return the files that the newest pull of a shard named as current."""
+        held = trends.read(self._store)
+        return held.artifacts if held.shard == shard else ()
 
     def listen(self) -> None:
         """Take over what the others enjoy, as a session has just stored it."""

@@ -30,6 +30,8 @@ POOL = 100
 MOOD_FLOOR = 0.18
 """Cosine that a mood needs with some genre: "qwertz" reaches .14, "uplifting" .21, "scary" .58."""
 _POPULARITY_FLOOR = 1e-4
+PRIOR_HOUSEHOLDS = 20.0
+"""So many households count half of what any number would."""
 _SIMILARITY_SOFTNESS = 0.05
 
 
@@ -109,7 +111,7 @@ def score(
         weights.skill * skill_term(lift, titles.genres, titles.kinds),
         weights.mood * mood_fit(titles, mood) if mood is not None else np.zeros(len(titles.kinds)),
         habits.sum(axis=1) + recorded,
-        weights.popularity * popularity(titles.popularity),
+        weights.popularity * popularity(titles.popularity, titles.households),
         weights.resume * resume,
         weights.given_up * given_up,
     )
@@ -146,10 +148,15 @@ def habit_shares(centered: Floats, evidence: Evidence) -> Floats:
     return shares
 
 
-def popularity(shares: Floats) -> Floats:
-    """Return (n,) natural logs of shares against the floor, 0 for a title nobody is known to watch."""
+def popularity(shares: Floats, households: NDArray[np.int64]) -> Floats:
+    """Return (n,) natural logs of shares against the floor, 0 for a title nobody is known to watch.
+
+    What few `households` (n,) say counts little: credibility n / (n + PRIOR_HOUSEHOLDS) (Buehlmann, 1967). Shares that
+    come with no number of households, as the operator ships them, are taken as they are.
+    """
     logs: Floats = np.log((shares + _POPULARITY_FLOOR) / _POPULARITY_FLOOR)
-    return logs
+    credibility = np.where(households > 0, households / (households + PRIOR_HOUSEHOLDS), 1.0)
+    return (logs * credibility).astype(np.float32)
 
 
 def diverse(

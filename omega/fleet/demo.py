@@ -1,24 +1,26 @@
 """The demonstration: simulated households watch for weeks, through a real brain, store and model; then they are asked.
 
-A household's hidden appeal (see `households`) is the oracle: how much it would like what is recommended, against any
-title and against the best there is.
+With a street of neighbors they meet at a real shard, hear of each other and are asked again. A household's hidden
+appeal (see `households`) is the oracle: how much it would like what is recommended, against any title and against the
+best there is.
 """
 
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from omega.core.machine import rss_bytes
-from omega.core.types import DayType, Recommendation, TimeSlot, ViewContext
+from omega.core.types import DayType, TimeSlot, ViewContext
 from omega.fleet.households import PERSONAS, Household, day_type
+from omega.fleet.report import Answer, Day, Heard, NewAnswer, Outcome, Report, risen
+from omega.fleet.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,9 +28,8 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.ports import Embedder
     from omega.device.brain import Brain
-    from omega.fleet.households import Persona
-
-T = TypeVar("T")
+    from omega.fleet.report import Met
+    from omega.fleet.street import Street
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
 """A Monday."""
@@ -54,78 +55,73 @@ _JUDGED = 10
 """How many titles at the top of a list are judged."""
 
 
-class Day(msgspec.Struct, frozen=True):
-    """What happened on one simulated day."""
-
-    household: str
-    day: int
-    days: int
-    watched: tuple[str, ...]
-    events: int
-    patterns: int
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A list for one question."""
-
-    asked: str
-    titles: tuple[Recommendation, ...]
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What a household's TV learned; appeals are means over the household's contexts, 0..1."""
-
-    household: str
-    about: str
-    events: int
-    patterns: int
-    habits: tuple[str, ...]
-    answers: tuple[Answer, ...]
-    appeal_recommended: float
-    """Hidden appeal of the first ten titles recommended."""
-    appeal_any: float
-    """Hidden appeal of a title picked blindly from the catalog."""
-    appeal_best: float
-    """Hidden appeal of the ten best titles that may still be recommended."""
-    store_bytes: int
-
-
-class Timings(msgspec.Struct, frozen=True):
-    """Milliseconds, over all households."""
-
-    recommend_cold_p50_ms: float
-    """A mood that was never asked for, so the context is embedded."""
-    recommend_cold_p99_ms: float
-    recommend_warm_p50_ms: float
-    """A context that was asked for before."""
-    recommend_warm_p99_ms: float
-    embed_p50_ms: float
-    """One title's text."""
-    observe_p50_ms: float
-    rss_mib: float
-
-
-class Report(msgspec.Struct, frozen=True):
-    """The demonstration in figures."""
-
-    seed: int
-    weeks: int
-    titles: int
-    seconds: float
-    households: tuple[Outcome, ...]
-    timings: Timings
-
-
 class Clock:
     """Simulated time, moved by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: datetime = START) -> None:
         """Start on a Monday at midnight."""
-        self.moment = START
+        self.moment = start
 
     def __call__(self) -> datetime:
         """Return the moment."""
         return self.moment
+
+
+def latest_start(weeks: int, now: datetime) -> datetime:
+    """Return the Monday midnight from which that many weeks are the last whole ones before `now`, an aware time.
+
+    A shard whose clock is right then counts what was watched as the news that it is, and a store that is kept is asked
+    where its household left off.
+    """
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - timedelta(days=now.weekday(), weeks=weeks)
+
+
+@dataclass(slots=True)
+class Tv:
+    """A household before its TV, between two moments of simulated time."""
+
+    household: Household
+    brain: Brain
+    clock: Clock
+    start: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin at the clock's moment."""
+        self.start = self.clock.moment
+
+    @property
+    def name(self) -> str:
+        """The household's name."""
+        return self.household.persona.name
+
+    def live(self, weeks: int, watch: Stopwatch) -> Iterator[Day]:
+        """Watch, and give each day as it ends; the clock then stands at the end of the last one."""
+        for day in range(7 * weeks):
+            titles = []
+            for event in self.household.day(self.start + timedelta(days=day)):
+                self.clock.moment = event.at or self.clock.moment
+                titles.append(watch.time("observe", partial(self.brain.observe, event)).title)
+            events, patterns = self.brain.counts()
+            yield Day(self.name, day + 1, 7 * weeks, tuple(titles), events, patterns)
+        self.clock.moment = self.start + timedelta(weeks=weeks)
+
+    def answers(self) -> tuple[Answer, ...]:
+        """Return the lists for ASKED."""
+        return tuple(Answer(asked, tuple(self.brain.recommend(context))) for asked, context in ASKED)
+
+    def judged(self, catalog: Catalog) -> tuple[float, float, float]:
+        """Return the hidden appeal of what is recommended, of any title and of the best: means over the contexts."""
+        recommended, any_, best = np.array(list(self._judged(catalog))).mean(axis=0).tolist()
+        return round(recommended, 3), round(any_, 3), round(best, 3)
+
+    def _judged(self, catalog: Catalog) -> Iterator[tuple[float, float, float]]:
+        for habit in self.household.persona.habits:
+            appeal = self.household.appeal(habit.days[0], habit.time)
+            still_open = appeal[~self.household.finished]
+            titles = self.brain.recommend(ViewContext(time=habit.time, day=day_type(habit.days[0])), _JUDGED)
+            recommended = appeal[[catalog.ordinals[title.content_id] for title in titles]].mean()
+            yield recommended, still_open.mean(), np.sort(still_open)[-_JUDGED:].mean()
 
 
 def run(
@@ -136,96 +132,72 @@ def run(
     seed: int,
     weeks: int,
     on_day: Callable[[Day], None],
+    start: datetime = START,
+    street: Street | None = None,
 ) -> Report:
     """Let every household of PERSONAS watch for some weeks and judge what its TV then recommends.
 
-    `open_brain` opens a household's brain by name and clock; `on_day` sees each day.
+    `open_brain` opens a household's brain by name and clock; `on_day` sees each day; `start` is a Monday's midnight.
+    With a `street` its neighbors watch too, all meet at its shard, and the households are asked and judged once more.
     """
     started = time.perf_counter()
-    watch = _Stopwatch()
-    outcomes = tuple(_household(persona, open_brain, catalog, seed, weeks, on_day, watch) for persona in PERSONAS)
-    with closing(open_embedder()) as embedder:
-        for title in catalog.titles[:100]:
-            watch.time("embed", partial(embedder.embed, [title.text]))
-    return Report(seed, weeks, len(catalog), round(time.perf_counter() - started, 2), outcomes, watch.timings())
+    watch = Stopwatch()
+    if street:
+        street.watch(catalog, seed, weeks, start)
+    with ExitStack() as opened:
+        tvs, outcomes = [], []
+        for persona in PERSONAS:
+            clock = Clock(start)
+            brain = opened.enter_context(closing(open_brain(persona.name, clock)))
+            tvs.append(tv := Tv(Household(persona, catalog, seed), brain, clock))
+            for day in tv.live(weeks, watch):
+                on_day(day)
+            outcomes.append(_outcome(tv, catalog))
+            if street:
+                street.sync(tv.name, brain)
+        _measure(tvs, open_embedder, catalog, watch)
+        met = _meet(street, tvs, outcomes, catalog) if street else None
+        timings = watch.timings()
+    seconds = round(time.perf_counter() - started, 2)
+    return Report(seed, start, weeks, len(catalog), seconds, tuple(outcomes), timings, met)
 
 
-class _Stopwatch:
-    def __init__(self) -> None:
-        self._ms: dict[str, list[float]] = {}
-
-    def time(self, what: str, call: Callable[[], T]) -> T:
-        started = time.perf_counter()
-        result = call()
-        self._ms.setdefault(what, []).append(1000 * (time.perf_counter() - started))
-        return result
-
-    def timings(self) -> Timings:
-        def at(what: str, percentile: int) -> float:
-            return round(float(np.percentile(self._ms[what], percentile)), 3)
-
-        return Timings(
-            recommend_cold_p50_ms=at("cold", 50),
-            recommend_cold_p99_ms=at("cold", 99),
-            recommend_warm_p50_ms=at("warm", 50),
-            recommend_warm_p99_ms=at("warm", 99),
-            embed_p50_ms=at("embed", 50),
-            observe_p50_ms=at("observe", 50),
-            rss_mib=round(rss_bytes() / 2**20, 1),
-        )
-
-
-def _household(
-    persona: Persona,
-    open_brain: Callable[[str, Clock], Brain],
-    catalog: Catalog,
-    seed: int,
-    weeks: int,
-    on_day: Callable[[Day], None],
-    watch: _Stopwatch,
-) -> Outcome:
-    clock = Clock()
-    with closing(open_brain(persona.name, clock)) as brain:
-        household = Household(persona, catalog, seed)
-        for day in range(7 * weeks):
-            titles = []
-            for event in household.day(START + timedelta(days=day)):
-                clock.moment = event.at or clock.moment
-                titles.append(watch.time("observe", partial(brain.observe, event)).title)
-            events, patterns = brain.counts()
-            on_day(Day(persona.name, day + 1, 7 * weeks, tuple(titles), events, patterns))
-        clock.moment = START + timedelta(weeks=weeks)
-        return _outcome(persona, household, brain, catalog, watch)
-
-
-def _outcome(persona: Persona, household: Household, brain: Brain, catalog: Catalog, watch: _Stopwatch) -> Outcome:
-    answers = tuple(Answer(asked, tuple(brain.recommend(context))) for asked, context in ASKED)
-    for mood, (time_, day), what in product(MOODS, product(TimeSlot, DayType), ("cold", "warm")):
-        context = ViewContext(time=time_, day=day, mood=mood)
-        watch.time(what, partial(brain.recommend, context))
-    judged = np.array(list(_judged(persona, household, brain, catalog))).mean(axis=0)
-    status = brain.status()
+def _outcome(tv: Tv, catalog: Catalog) -> Outcome:
+    recommended, any_, best = tv.judged(catalog)
+    status = tv.brain.status()
     return Outcome(
-        household=persona.name,
-        about=persona.about,
+        household=tv.name,
+        about=tv.household.persona.about,
         events=status.events,
         patterns=status.patterns,
         habits=status.habits,
-        answers=answers,
-        appeal_recommended=round(float(judged[0]), 3),
-        appeal_any=round(float(judged[1]), 3),
-        appeal_best=round(float(judged[2]), 3),
+        answers=tv.answers(),
+        appeal_recommended=recommended,
+        appeal_any=any_,
+        appeal_best=best,
         store_bytes=status.store_bytes,
     )
 
 
-def _judged(
-    persona: Persona, household: Household, brain: Brain, catalog: Catalog
-) -> Iterator[tuple[float, float, float]]:
-    """Give (recommended, any, best) appeal for each of the household's contexts."""
-    for habit in persona.habits:
-        appeal = household.appeal(habit.days[0], habit.time)
-        still_open = appeal[~household.finished]
-        titles = brain.recommend(ViewContext(time=habit.time, day=day_type(habit.days[0])), _JUDGED)
-        recommended = appeal[[catalog.ordinals[title.content_id] for title in titles]].mean()
-        yield recommended, still_open.mean(), np.sort(still_open)[-_JUDGED:].mean()
+def _measure(tvs: list[Tv], open_embedder: Callable[[], Embedder], catalog: Catalog, watch: Stopwatch) -> None:
+    for tv, mood, (time_, day) in product(tvs, MOODS, product(TimeSlot, DayType)):
+        for what in ("cold", "warm"):
+            context = ViewContext(time=time_, day=day, mood=mood)
+            watch.time(what, partial(tv.brain.recommend, context))
+    with closing(open_embedder()) as embedder:
+        for title in catalog.titles[:100]:
+            watch.time("embed", partial(embedder.embed, [title.text]))
+
+
+def _meet(street: Street, tvs: list[Tv], outcomes: list[Outcome], catalog: Catalog) -> Met:
+    """Let the TVs hear what the shard makes of what all have told, and ask them again."""
+    street.settle()
+    for tv in tvs:
+        street.sync(tv.name, tv.brain)
+    return street.met(tuple(_heard(tv, before, catalog) for tv, before in zip(tvs, outcomes, strict=True)))
+
+
+def _heard(tv: Tv, before: Outcome, catalog: Catalog) -> Heard:
+    pairs = zip(before.answers, tv.answers(), strict=True)
+    answers = tuple(NewAnswer(new.asked, new.titles, risen(old.titles, new.titles)) for old, new in pairs)
+    return Heard(tv.name, answers, tv.judged(catalog)[0])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omega.core.wire import Pull
     from omega.shard.answers import Answer
     from omega.shard.shard import Shard
+    from omega.shard.shelves import Published
 
 _STATUS = {Refusal.STRANGER: 401, Refusal.TOO_OFTEN: 429}
 _MOST_PULLS = 8
@@ -39,13 +40,14 @@ class ShardApp(SyncApp):
         region: str = "",
         makers: Iterable[Maker] = (),
         everybody: bool = False,
+        files: Published | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`ring` signs tokens, `makers` speak for devices; `everybody` admits whoever has a key, for loopback alone.
 
-        `region` is only told: whom the shard's one pull is for.
+        `files` are given out. `region` is only told: whom the shard's one pull is for.
         """
-        self._shard = shard
+        self._shard, self._files = shard, files
         self._who = {"shard": shard_id, "region": region}
         self.entrance = Entrance(shard, shard_id, ring, makers, now, everybody=everybody)
         """Who may speak."""
@@ -60,10 +62,9 @@ class ShardApp(SyncApp):
         """Return what becomes of a frame; without a token, of a question to be enrolled."""
         return self.entrance.enrol(body) if not token else self._synced(token, body)
 
-    def artifact(self, sha256: str) -> Path | None:
-        """Return None: this shard publishes no files yet."""
-        del sha256
-        return None
+    def artifact(self, name: str) -> Path | None:
+        """Return the published file of this name."""
+        return self._files.find(name) if self._files else None
 
     def health(self) -> Reply:
         """Return 503 while the store fails."""

@@ -64,13 +64,11 @@ class Entrance:
             if not body:
                 return Reply(200, encode(self._gate.challenge(self._now())))
             candidate = self._gate.examine(decode(body, Answer), self._now())
-            since = int(self._now())
-            slot = await self._shard.admit(candidate)
-            if slot is None:
+            admitted = await self._shard.admit(candidate)
+            if admitted is None:
                 return Reply(503, b"this shard is full", (("retry-after", str(_FULL_RETRY_S)),))
-            if self._since(slot) == FOR_GOOD:
-                self._note(slot, since)
-            return Reply(200, encode(self._gate.admit(slot, self._now())))
+            self._note(*admitted)
+            return Reply(200, encode(self._gate.admit(admitted[0], self._now())))
         except DeniedError as error:
             return Reply(401, str(error).encode())
         except StoreError as error:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_TRENDING = 200
 MOST_SIMILAR = 100
+MOST_REMOVED = 1_024
+"""The wire's limit. Of more, the first by number; a TV takes the others down as they fall out of its pull."""
 CANDIDATES = 2_000
 """The trendiest patterns that go well, among which the similar ones are looked for: .4 ms a question."""
 REMOVED_DAYS = 30
@@ -57,7 +59,7 @@ class Board:
     def pull(self, header: Header, titles: int, artifacts: tuple[Artifact, ...] = ()) -> Pull:
         """Return the pull for devices that know the first `titles` of the catalog; its id follows from what it says."""
         trending = tuple(trend_of(row, self.day) for row in self.trending if row.title < titles)[:MOST_TRENDING]
-        removed = tuple(title for title in self.removed if title < titles)
+        removed = tuple([title for title in self.removed if title < titles][:MOST_REMOVED])
         pull = Pull(header=header, pull_id=0, trending=trending, removed=removed, artifacts=artifacts)
         return replace(pull, pull_id=_id_of(pull))
 

@@ -38,7 +38,7 @@ _RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
 class Service(msgspec.Struct, frozen=True, kw_only=True):
     """How a shard serves."""
 
-    tick_s: float = 0.03
+    tick_s: float = 0.05
     """How long the first of a tick waits for others."""
     most_waiting: int = 8_192
     """Syncs in the queue; beyond, devices are asked to come later."""
@@ -124,10 +124,15 @@ class Shard:
         receipt = self._receipt(slot, push, standing, reason)
         if not isinstance(receipt, Ack):
             return Answer(receipt)
-        return Answer(replace(receipt, resolved=intake.resolved(push)), self._pull(slot, push))
+        if resolved := intake.resolved(push):
+            receipt = replace(receipt, resolved=resolved)
+        return Answer(receipt, self._pull(slot, push))
 
-    async def admit(self, candidate: Candidate) -> int | None:
-        """Return a device's slot, now or before; None when the shard is full. Raises DeniedError, StoreError."""
+    async def admit(self, candidate: Candidate) -> tuple[int, int] | None:
+        """Return a device's slot, and since when its tokens count; None when the shard is full.
+
+        Raises DeniedError, StoreError.
+        """
         return await self._ticks.call(partial(self._store.admit, candidate, int(self._now())))
 
     async def revoked(self) -> list[int]:

@@ -27,6 +27,8 @@ Waiting: TypeAlias = "tuple[Move, asyncio.Future[Standing | None]]"
 _LOG = logging.getLogger("omega.shard")
 MOST_IN_TICK = 4_096
 REST_AFTER_S = 2.0
+REST_EVERY_S = 10.0
+"""At the latest, where somebody always comes: the log would show which sums moved with whom."""
 
 
 class Ticks:
@@ -42,6 +44,7 @@ class Ticks:
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
+        self._rested_at_s = 0.0
         self.failing = False
         """Whether the last commit failed."""
         self.committed: Callable[[], None] = lambda: None
@@ -98,6 +101,8 @@ class Ticks:
         self._committing += 1
         if self._resting is not None:
             self._resting.cancel()
+        if asyncio.get_running_loop().time() - self._rested_at_s > REST_EVERY_S:
+            self._rest()
         tick = Tick(self._today(), [move for move, _ in batch])
         done = asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit, tick)
         done.add_done_callback(partial(self._end, batch))
@@ -130,6 +135,7 @@ class Ticks:
         return [None] * count
 
     def _rest(self) -> None:
+        self._rested_at_s = asyncio.get_running_loop().time()
         done = asyncio.get_running_loop().run_in_executor(self._thread, self._store.rest)
         done.add_done_callback(lambda rested: rested.exception())  # what fails here fails again at the next tick
 

@@ -10,27 +10,46 @@ import typer
 from omega_cli import options, render
 
 if TYPE_CHECKING:
-    from omega.fleet.demo import Outcome, Report
+    from collections.abc import Sequence
 
+    from omega.fleet.report import Answer, Met, NewAnswer, Outcome, Report, Synced
+
+_SHOWN = 5
+"""How much of a list is printed."""
+_COUNTED = ("rows", "waiting", "sent_bytes", "received_bytes", "round_trips")
 EPILOG = "Example: omega demo --keep ./tvs, then omega device recommend --store ./tvs/night-owl"
 
 
 def demo(
     seed: Annotated[int, typer.Option(min=0, help="Decides what is watched when.")] = 1,
-    weeks: Annotated[int, typer.Option(min=1, max=104, help="Simulated weeks.")] = 6,
-    keep: Annotated[Path | None, typer.Option(help="Keep the TVs' stores in this folder.")] = None,
+    weeks: Annotated[int, typer.Option(min=1, max=104, help="Simulated weeks, the last ones.")] = 6,
+    neighbors: Annotated[
+        int, typer.Option(min=0, max=50, help="Households next door, met at a shard; 0 for no shard.")
+    ] = 9,
+    keep: Annotated[Path | None, typer.Option(help="Keep the three TVs' stores in this folder.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Watch three households live for six weeks: what their TVs learn, and what they recommend, with reasons."""
-    from omega.compose import run_demo
+    """Watch three households live for six weeks: what their TVs learn by themselves, and from nine neighbors."""
+    from omega.demo import run_demo
 
-    with render.progress("embedding the catalog, once") as progress, render.timeline(quiet=json) as on_day:
-        report = run_demo(options.settings(), seed=seed, weeks=weeks, keep=keep, on_day=on_day, progress=progress)
+    with render.progress("embedding the catalog, once") as progress, render.timeline(quiet=json) as (on_day, on_step):
+        report = run_demo(
+            options.settings(),
+            seed=seed,
+            weeks=weeks,
+            neighbors=neighbors,
+            keep=keep,
+            on_day=on_day,
+            on_step=on_step,
+            progress=progress,
+        )
     if json:
         render.json(report)
         return
     for outcome in report.households:
         _household(outcome)
+    if report.street:
+        _street(report.street, report.households)
     _figures(report)
     if keep:
         render.line(f"next: omega device recommend --store {keep / report.households[0].household}")
@@ -43,12 +62,65 @@ def _household(outcome: Outcome) -> None:
     for habit in outcome.habits:
         render.line(f"  learned {habit}")
     for answer in outcome.answers:
-        render.rich(render.recommendations(answer.titles[:5], answer.asked))
+        render.rich(render.recommendations(answer.titles[:_SHOWN], answer.asked))
     lift = outcome.appeal_recommended / max(outcome.appeal_any, 1e-9)
     render.line(
         f"the household would enjoy the first ten titles {outcome.appeal_recommended:.2f} of 1, {lift:.1f} times "
         f"as much as random ones; the ten best there are {outcome.appeal_best:.2f}"
     )
+
+
+def _street(met: Met, households: Sequence[Outcome]) -> None:
+    render.heading(f"the street: {met.neighbors} neighbors and these {len(households)} sync with a shard")
+    columns = ("TV", ">rows told", ">rows that wait", ">B up", ">B down", ">round trips")
+    rows = [
+        (one.household, *(f"{getattr(one, name):,}" for name in _COUNTED)) for one in (*met.synced, _sum_of(met.synced))
+    ]
+    render.rich(render.table(columns, rows))
+    for error in dict.fromkeys(s.error for s in met.synced if s.error):
+        render.line(f"not all were told: {error}")
+    hidden = met.titles_counted - met.titles_shown
+    render.line(
+        f"the shard counted {met.titles_counted} titles and tells of the {met.titles_shown} that "
+        f"{met.least_households} households or more watched; of the other {hidden} nobody hears"
+    )
+    _changed(met, households)
+    for before, after in zip(households, met.heard, strict=True):
+        render.line(
+            f"{before.household} would enjoy the first ten titles {after.appeal_recommended:.2f} of 1, "
+            f"{before.appeal_recommended:.2f} before it heard of the others"
+        )
+
+
+def _sum_of(synced: Sequence[Synced]) -> Synced:
+    from omega.fleet.report import Synced
+
+    return Synced("all", **{name: sum(getattr(one, name) for one in synced) for name in _COUNTED})
+
+
+def _changed(met: Met, households: Sequence[Outcome]) -> None:
+    """Show the list in whose first titles the others lifted most."""
+    pairs = [
+        (before.household, old, new)
+        for before, after in zip(households, met.heard, strict=True)
+        for old, new in zip(before.answers, after.answers, strict=True)
+    ]
+    name, old, new = max(pairs, key=lambda pair: len(_lifted(pair[2])))
+    if not _lifted(new):
+        render.line(f"no list changed because of the others: {met.least_households} households must watch the same")
+        return
+    render.heading(f"{name}, {new.asked}, before and after it heard of the others")
+    render.rich(render.recommendations(old.titles[:_SHOWN], "before"))
+    render.rich(render.recommendations(new.titles[:_SHOWN], "after", marks=_marks(old, new)))
+
+
+def _lifted(answer: NewAnswer) -> set[str]:
+    return {title.content_id for title in answer.titles[:_SHOWN]} & set(answer.risen)
+
+
+def _marks(old: Answer, new: NewAnswer) -> dict[str, str]:
+    places = {title.content_id: place for place, title in enumerate(old.titles, 1)}
+    return {name: f"was {places[name]}" if name in places else "new" for name in new.risen}
 
 
 def _figures(report: Report) -> None:
@@ -61,7 +133,7 @@ def _figures(report: Report) -> None:
         ("embed one title, p50", f"{timings.embed_p50_ms:.1f} ms"),
         ("observe one event, stored, p50", f"{timings.observe_p50_ms:.2f} ms"),
         ("store of one TV", render.size(max(h.store_bytes for h in report.households))),
-        ("memory of this process", f"{timings.rss_mib:.0f} MiB"),
+        (f"memory of this process, {len(report.households)} TVs in it", f"{timings.rss_mib:.0f} MiB"),
         (
             "events, patterns",
             f"{sum(h.events for h in report.households)}, {sum(h.patterns for h in report.households)}",

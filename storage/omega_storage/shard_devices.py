@@ -66,18 +66,19 @@ class SqliteShardDevices(ShardStore):
             self._devices = before
             raise
 
-    def admit(self, candidate: Candidate, now: int) -> int | None:
-        """Return the number of a device that may come in; None when there are too many."""
+    def admit(self, candidate: Candidate, now: int) -> tuple[int, int] | None:
+        """Return the number of a device that may come in, and since when its tokens count; None without room."""
         before = self._devices
         try:
             with store_errors(self._location), transaction(self._connection):
-                way = admission.judged(candidate, self._standing(candidate), now)
+                standing = self._standing(candidate)
+                way = admission.judged(candidate, standing, now)
                 slot = self._enrolled(candidate.device, now)
                 if slot is not None and way is Way.MAKER and candidate.maker:
                     self._connection.execute(_SQL["count_admitted"], (candidate.maker.id,))
                 if slot is not None and way is Way.CODE:
                     self._connection.execute(_SQL["use_code"], (candidate.code,))
-                return slot
+                return None if slot is None else (slot, standing.counts_from if way is Way.KNOWN else now)
         except BaseException:
             self._devices = before
             raise

@@ -25,12 +25,12 @@ def judged(row: DeviceRow | None, move: Move, day: int, backup_days: int) -> tup
             return row, Standing(Verdict.GAP, move.incarnation)
         row = replace(row, incarnation=move.incarnation, version=0, horizon=0, mark_day=day, mark_version=0)
         return _accepted(row, move)
+    if day >= row.mark_day + backup_days:  # what it stood at on mark_day is in every backup by now
+        row = replace(row, horizon=row.mark_version, mark_day=day, mark_version=row.version)
     if move.version <= row.version:
         return row, _standing(Verdict.DUPLICATE if move.version == row.version else Verdict.BEHIND, row)
     if move.base != row.version:
         return row, _standing(Verdict.GAP, row)
-    if day >= row.mark_day + backup_days:  # what it stood at on mark_day is in every backup by now
-        row = replace(row, horizon=row.mark_version, mark_day=day, mark_version=row.version)
     return _accepted(row, move)
 
 

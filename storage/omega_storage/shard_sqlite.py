@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -21,8 +23,9 @@ from omega.core.shard_records import (
 )
 from omega_storage.connection import apsw, connect, is_read_only, migrate, size_bytes, store_errors, transaction
 from omega_storage.shard_devices import SqliteShardDevices
+from omega_storage.shard_journal import packed, samples_of, told_of
 from omega_storage.shard_moves import judged
-from omega_storage.shard_sums import Rows, Sketch, faded, taste_numbers
+from omega_storage.shard_sums import Rows, Sketch, faded
 from omega_storage.sql import migrations, queries
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     from omega.core.ports import Floats, Integers
     from omega.core.shard_records import Sample, Standing, Tick
+    from omega_storage.shard_journal import Records
 
 APPLICATION_ID = 0x4F4D4753
 """Marks the file as a shard's store of Omega: "OMGS"."""
@@ -40,6 +44,10 @@ _KEYS = 16
 """Keys of a title: 8 contexts, all of them, and room."""
 _LOG_PAGES = 8_000
 """A checkpoint waits for the disk once more: with 1,000 pages every other full tick would."""
+
+MOST_WAITING = 65_536
+"""Samples that wait in the journal at most; a pull, made every few seconds, adds them up before."""
+_COUNTED = ("title", "slot", "sign", "success_milli", "day", "tag")
 
 Signed: TypeAlias = "tuple[int, Sample]"
 """1 for a contribution, -1 for a retraction."""
@@ -59,7 +67,7 @@ class SqliteShardStore(SqliteShardDevices):
             migrate(connection, migrations("shard"), APPLICATION_ID, location)
             connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         super().__init__(connection, max_devices=max_devices)
-        self._backup_days, self._swept_day = backup_days, 0
+        self._backup_days, self._swept_day, self._waiting = backup_days, 0, 0
 
     @classmethod
     def open(cls, location: Path | str, *, max_devices: int = 4_000_000, backup_days: int = 7) -> Self:
@@ -77,13 +85,16 @@ class SqliteShardStore(SqliteShardDevices):
     # --- a tick ---
 
     def commit(self, tick: Tick) -> list[Standing]:
-        """Judge the moves in order, and make versions and sums durable together."""
+        """Judge the moves in order, and make versions and samples durable together."""
         with store_errors(self._location), transaction(self._connection):
             standings, samples = self._moved(tick)
             if samples:
-                self._count(samples, tick.day)
+                self._connection.execute(_SQL["add_journal"], (tick.day, *packed(samples, tick.day)))
+            if self._waiting + len(samples) >= MOST_WAITING:
+                self._add_up()
             if tick.day != self._swept_day:
                 self._connection.execute(_SQL["drop_buckets"], (tick.day - BUCKET_DAYS,))
+        self._waiting = (self._waiting + len(samples)) % MOST_WAITING
         self._swept_day = tick.day
         return standings
 
@@ -105,20 +116,35 @@ class SqliteShardStore(SqliteShardDevices):
         self._connection.executemany(_SQL["move"], moved)
         return standings, samples
 
-    def _count(self, samples: Sequence[Signed], day: int) -> None:
-        facts = [(s.title, s.slot, sign, s.success_milli, s.day, s.tag) for sign, s in samples]
-        title, slot, sign, success, of_day, tag = np.asarray(facts, np.int64).T
+    def _settled(self) -> None:
+        """Add to the sums what ticks have counted since the last time: before anything of them is read."""
+        with store_errors(self._location):
+            if self._connection.execute(_SQL["has_journal"]).get:
+                with transaction(self._connection):
+                    self._add_up()
+        self._waiting = 0
+
+    def _add_up(self) -> None:
+        """Add the journal to the sums, within the caller's transaction; ticks of one day together."""
+        ticks: list[Any] = self._connection.execute(_SQL["journal"]).fetchall()
+        for day, group in groupby(ticks, key=itemgetter(0)):
+            _, samples, told = zip(*group, strict=True)
+            self._count(samples_of(samples), day)
+            if (heard := told_of(told)).size:
+                self._hear(heard["title"], heard["numbers"], day)
+        self._connection.execute(_SQL["drop_journal"])
+
+    def _count(self, samples: Records, day: int) -> None:
+        title, slot, sign, success, of_day, tag = (samples[name].astype(np.int64) for name in _COUNTED)
         keys, place = np.unique([title * _KEYS + slot, title * _KEYS + ALL_SLOTS], return_inverse=True)
         place = place.reshape(-1)
         rows = self._rows(keys)
         rows.age(day)
         rows.add(place, np.tile(sign, 2), np.tile(success, 2), np.tile(of_day, 2))
-        rows.count(place.tolist(), sign.tolist() * 2, tag.tolist() * 2)
+        rows.count(place, np.tile(sign, 2), np.tile(tag, 2))
         self._put(keys, rows)
         recent = (of_day > day - BUCKET_DAYS) & (of_day <= day + 1)
         self._put_buckets((title * _KEYS + slot)[recent], of_day[recent], sign[recent], success[recent])
-        if told := [(way, sample) for way, sample in samples if sample.taste]:
-            self._hear(told, day)
 
     def _rows(self, keys: Integers) -> Rows:
         """Return the rows of these ascending keys, empty where there is none."""
@@ -170,15 +196,13 @@ class SqliteShardStore(SqliteShardDevices):
         np.add.at(sums, place.reshape(-1), np.stack([sign, sign * success], axis=1))
         self._connection.executemany(_SQL["add_bucket"], np.hstack([pairs, sums]).tolist())
 
-    def _hear(self, told: Sequence[Signed], day: int) -> None:
-        """Add taste codes to their titles' audiences."""
-        titles, place = np.unique([sample.title for _, sample in told], return_inverse=True)
+    def _hear(self, title: Integers, told: Floats, day: int) -> None:
+        """Add what taste codes came to, (n, 1 + TASTE_NUMBERS) as of `day`, to their titles' audiences."""
+        titles, place = np.unique(title, return_inverse=True)
         days, numbers = self._audiences(titles)
         later = np.maximum(days, day)
         numbers *= faded(later - days)[:, None]
-        sign = np.asarray([way for way, _ in told], np.float64)
-        age = later[place] - np.asarray([sample.day for _, sample in told])
-        np.add.at(numbers, place, (sign * faded(age))[:, None] * taste_numbers([sample.taste for _, sample in told]))
+        np.add.at(numbers, place, faded(later[place] - day)[:, None] * told)
         rows = zip(titles.tolist(), later.tolist(), (row.tobytes() for row in numbers), strict=True)
         self._connection.executemany(_SQL["put_audience"], list(rows))
 
@@ -195,15 +219,18 @@ class SqliteShardStore(SqliteShardDevices):
 
     def aggregates(self) -> list[Aggregate]:
         """Return all rows of sums, by title and context."""
+        self._settled()
         rows = self._read("aggregates")
         return [Aggregate(row[0], row[1], _figures(row[2:7]), _shown_figures(row[7:])) for row in rows]
 
     def buckets(self, title: int, slot: int) -> dict[int, tuple[int, int]]:
         """Return samples and success of a title in a context by day."""
+        self._settled()
         return {day: (samples, success) for day, samples, success in self._read("buckets", title * _KEYS + slot)}
 
     def audiences(self, titles: Sequence[int]) -> Floats:
         """Return (n, 1 + TASTE_NUMBERS) float32: count and sums of the taste codes."""
+        self._settled()
         ascending, place = np.unique(np.asarray(titles, np.int64), return_inverse=True)
         with store_errors(self._location):
             numbers: Floats = self._audiences(ascending)[1][place].astype(np.float32)
@@ -211,20 +238,24 @@ class SqliteShardStore(SqliteShardDevices):
 
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return the trendiest of what may be shown in all contexts."""
+        self._settled()
         return [_shown(row) for row in self._read("trending", most, titles)]
 
     def successful(self, most: int, least_rate: float) -> list[Shown]:
         """Return the trendiest of what may be shown by context and goes well."""
+        self._settled()
         return [_shown(row) for row in self._read("successful", most, least_rate)]
 
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that lost their households."""
+        self._settled()
         return [title for (title,) in self._read("hidden", since)]
 
     # --- what is done now and then ---
 
     def fold(self, known: Mapping[int, int]) -> int:
         """Add the rows of unknown titles to those of the catalog."""
+        self._settled()
         hashes = [(title, -1 - title) for (title,) in self._read("unknown_titles")]
         found = [(title, known[hashed]) for title, hashed in hashes if hashed in known]
         for old, new in found:
@@ -254,10 +285,15 @@ class SqliteShardStore(SqliteShardDevices):
 
     def rest(self) -> None:
         """Write the log into the file and empty it: it shows which sums moved together with which device."""
+        self._settled()
         self._read("empty_log")
 
     def backup(self, to: Path) -> None:
-        """Copy the database as it is now into a new file. Raises StoreError."""
+        """Copy the database as it is now into a new file. Raises StoreError.
+
+        Whoever puts it back throws away those that were made after it: what a device was told of the horizon since
+        then, and the slots and tokens that were given, wouldn't hold there.
+        """
         with store_errors(str(to)):
             target = apsw.Connection(str(to))
             try:

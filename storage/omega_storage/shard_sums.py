@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
 
 _HALF_LIVES = np.asarray(HALF_LIVES_DAYS)
+_COUNTED_AT_ONCE = 8_192
 
 
 class Sketch:
@@ -128,13 +129,18 @@ class Rows:
         age = np.maximum(self.day[place] - day, 0)
         np.add.at(self.trends, place, sign[:, None] * np.exp2(-age[:, None] / _HALF_LIVES))
 
-    def count(self, place: Sequence[int], sign: Sequence[int], tags: Sequence[int]) -> None:
+    def count(self, place: Integers, sign: Integers, tags: Integers) -> None:
         """Count the households of the same n samples, in order."""
-        for where, way, tag in zip(place, sign, tags, strict=True):
-            if way > 0:
-                self.sketches[where].add(tag)
-            else:
-                self.sketches[where].remove(tag)
+        for start in range(0, len(place), _COUNTED_AT_ONCE):
+            part = slice(start, start + _COUNTED_AT_ONCE)
+            thetas = np.asarray([sketch.theta for sketch in self.sketches], np.int64)
+            heard = tags[part] < thetas[place[part]]  # no other tag changes a sketch, and most titles' are full
+            facts = (array[part][heard].tolist() for array in (place, sign, tags))
+            for where, way, tag in zip(*facts, strict=True):
+                if way > 0:
+                    self.sketches[where].add(tag)
+                else:
+                    self.sketches[where].remove(tag)
 
     def settle(self) -> None:
         """Bring the sums within their bounds."""

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
+import msgspec
 import pytest
 
+from omega.compose import EXAMPLE_CATALOG_PATH
+from omega.core.catalog import Catalog
 from tests.shard.serving import Served
 
 if TYPE_CHECKING:
@@ -25,19 +28,8 @@ STATIC = ("--embedder", "static")
 
 def test_help_names_every_option(omega: Omega) -> None:
     told = omega("shard", "serve", "--help").out
-    for option in (
-        "store",
-        "catalog",
-        "shard-id",
-        "region",
-        "max-devices",
-        "host",
-        "port",
-        "grpc-port",
-        "cert",
-        "enrol",
-        "makers",
-    ):
+    options = "store catalog shard-id region max-devices host port grpc-port cert enrol makers keys artifacts trust"
+    for option in options.split():
         assert f"--{option}" in told
     assert "serve" in omega("shard", "--help").out
 
@@ -105,6 +97,41 @@ def test_both_addresses_are_told_and_a_client_that_stays_holds_up_no_end(tmp_pat
 def test_a_certificate_that_is_not_there_is_refused(omega: Omega) -> None:
     told = omega("shard", "serve", "--port", "0", "--cert", "pki", code=2).complaint
     assert "omega shard cert" in told
+
+
+def test_artifacts_without_a_key_or_a_folder_are_refused(omega: Omega) -> None:
+    omega("artifact", "keygen", "operator.key")
+    serve = ("shard", "serve", "--port", "0", "--artifacts")
+    told = omega(*serve, "shelf", code=2).complaint
+    assert "artifacts is shelf, without a key: name the operator's public key with --trust" in told
+    told = omega(*serve, "shelf", "--trust", "operator.key.pub", code=2).complaint
+    assert "shelf is no folder of artifacts: publish one there" in told
+    told = omega("shard", "serve", "--port", "0", "--trust", "operator.key.pub", code=2).complaint
+    assert "trust is operator.key.pub, without artifacts" in told
+    Path("shelf").mkdir()
+    told = omega(*serve, "shelf", "--trust", "operator.key", code=2).complaint
+    assert "allowed: public keys of 64 hex digits" in told
+    assert not Path("shard.db").exists()
+
+
+def test_a_published_catalog_is_fetched_and_told(omega: Omega, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = Catalog.read(EXAMPLE_CATALOG_PATH)
+    added = msgspec.structs.replace(example.titles[0], id="new-1", title="Brand New")
+    Catalog.build((*example.titles, added), example).write(Path("second.jsonl"))
+    omega("artifact", "keygen", "operator.key")
+    publish = ("shelf", "--kind", "catalog", "--key", "operator.key")
+    omega("artifact", "publish", str(EXAMPLE_CATALOG_PATH), *publish)
+    omega("artifact", "publish", "second.jsonl", *publish)
+    with Served(tmp_path / "shard", "--artifacts", "shelf", "--trust", "operator.key.pub") as shard:
+        monkeypatch.setenv("OMEGA_SHARD_URL", shard.url)
+        monkeypatch.setenv("OMEGA_TRUST", "none.pub")
+        assert "none.pub can't be read" in omega("device", "sync", *STATIC, code=2).complaint
+        monkeypatch.setenv("OMEGA_TRUST", "operator.key.pub")
+        lines = omega("device", "sync", *STATIC).out.splitlines()
+        assert re.fullmatch(r"[67]\d\d B of published files; the catalog is at epoch 2", lines[1])
+        assert len(omega("device", "sync", *STATIC).out.splitlines()) == 2
+    assert "Brand New" in omega("device", "why", "new-1", *STATIC).out
+    assert omega("device", "status", *STATIC, "--json").json["catalog_epoch"] == 2
 
 
 def test_a_tv_without_a_shard_is_told_to_name_one(omega: Omega) -> None:

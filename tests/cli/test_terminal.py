@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,3 +117,25 @@ def test_an_interrupted_demo_leaves_no_scratch_folder(terminal: Terminal, tmp_pa
     scratch.mkdir()
     terminal("demo", "--weeks", "104", env={"TMPDIR": str(scratch)}, interrupt_at="day 3", code=130)
     assert not list(scratch.glob("omega*"))
+
+
+@pytest.mark.parametrize("moment", ["1 of 4", "day 3", "adds up"])
+def test_an_interrupted_demo_leaves_no_shard(terminal: Terminal, tmp_path: Path, moment: str) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    arguments = ("demo", "--weeks", "1", "--neighbors", "4")
+    terminal(*arguments, env={"TMPDIR": str(scratch)}, interrupt_at=moment, code=130)
+    assert not list(scratch.iterdir())
+    until = time.monotonic() + 10
+    while (left := _processes_with(str(scratch))) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not left
+
+
+def _processes_with(temporary: str) -> list[Path]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it is another user's, or it ended just now
+            if f"TMPDIR={temporary}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(process)
+    return found

@@ -42,6 +42,7 @@ def test_a_later_layer_wins_and_is_named(tmp_path: Path) -> None:
         "time_zone": str(file),
         "shard_url": "default",
         "ca": "default",
+        "trust": "default",
     }
 
 

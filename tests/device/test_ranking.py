@@ -92,8 +92,14 @@ def test_a_habit_counts_by_nearness_outcome_and_likeness() -> None:
 
 
 def test_popularity_is_a_log_above_its_floor() -> None:
-    logs = ranking.popularity(np.array([0, 0.0001, 0.0999], np.float32))
+    logs = ranking.popularity(np.array([0, 0.0001, 0.0999], np.float32), np.zeros(3, np.int64))
     assert np.allclose(logs, [0, np.log(2), np.log(1000)], atol=1e-4)
+
+
+def test_what_few_households_say_counts_little() -> None:
+    shares, households = np.full(4, 0.0999, np.float32), np.array([0, 5, 20, 20_000])
+    logs = ranking.popularity(shares, households)
+    assert np.allclose(logs / np.log(1000), [1, 0.2, 0.5, 0.999], atol=1e-4)
 
 
 @pytest.fixture(scope="module")

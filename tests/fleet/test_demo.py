@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,8 +14,8 @@ from omega.device.memory.contexts import DAYS, any_day
 from omega.device.memory.episodes import genre_facet
 from omega.device.memory.words import facet_words
 from omega.fleet import demo
-from omega.fleet.demo import Clock, Day, Outcome, Report
 from omega.fleet.households import PERSONAS, Habit, Persona
+from omega.fleet.report import Day, Outcome, Report
 from omega_plugins.embedders.onnx import OnnxEmbedder
 from omega_storage.device_sqlite import SqliteDeviceStore
 
@@ -24,18 +24,21 @@ if TYPE_CHECKING:
 
     from omega.core.catalog import Catalog
     from omega.device.titles import TitleArrays
+    from omega.fleet.demo import Clock
 
 WEEKS = 6
 END = demo.START + timedelta(weeks=WEEKS)
 
 
-def played(example: Catalog, arrays: TitleArrays, folder: Path, *, seed: int, weeks: int) -> tuple[Report, list[Day]]:
+def played(
+    example: Catalog, arrays: TitleArrays, folder: Path, *, seed: int, weeks: int, start: datetime = demo.START
+) -> tuple[Report, list[Day]]:
     days: list[Day] = []
 
     def opened(name: str, clock: Clock) -> Brain:
         return Brain(SqliteDeviceStore.open(folder / f"{name}.db"), OnnxEmbedder.open(), example, arrays, now=clock)
 
-    report = demo.run(opened, OnnxEmbedder.open, example, seed=seed, weeks=weeks, on_day=days.append)
+    report = demo.run(opened, OnnxEmbedder.open, example, seed=seed, weeks=weeks, on_day=days.append, start=start)
     return report, days
 
 
@@ -128,3 +131,21 @@ def test_an_outcome_is_judged_on_what_may_still_be_recommended(week: tuple[Repor
     for outcome in week[0].households:
         assert isinstance(outcome, Outcome)
         assert 0 < outcome.appeal_any < outcome.appeal_best <= 1
+
+
+@pytest.mark.parametrize("weeks", [1, 6, 104])
+@pytest.mark.parametrize("day", range(7))
+def test_the_last_weeks_begin_on_a_monday_and_end_before_now(weeks: int, day: int) -> None:
+    now = datetime(2027, 2, 22 + day, 17, 30, tzinfo=UTC)
+    start = demo.latest_start(weeks, now)
+    assert (start.weekday(), start.hour, start.minute) == (0, 0, 0)
+    assert start + timedelta(weeks=weeks) == datetime(2027, 2, 22, tzinfo=UTC) <= now
+
+
+def test_a_seed_decides_the_same_whenever_it_begins(
+    example: Catalog, arrays: TitleArrays, tmp_path: Path, week: tuple[Report, list[Day]]
+) -> None:
+    later, days = played(example, arrays, tmp_path, seed=5, weeks=1, start=demo.latest_start(1, datetime.now(UTC)))
+    assert lists(later) == lists(week[0])
+    assert days == week[1]
+    assert [o.appeal_recommended for o in later.households] == [o.appeal_recommended for o in week[0].households]

@@ -12,7 +12,6 @@ import pytest
 from omega.core.errors import InputError, TransportError
 from omega.core.identity.device_key import DeviceKey
 from omega.core.identity.keyring import TOKEN_S, KeyRing
-from omega.core.testing.shard_contract import sums_of
 from omega.core.wire import encode
 from omega.device.sync.entry import Passport, ShardLine
 from omega.device.sync.memberships import MOST, Membership, Memberships
@@ -20,7 +19,7 @@ from omega.shard.app import ShardApp
 from omega.shard.shard import Shard
 from omega_plugins.transports.loopback import LoopbackTransport, serving
 from omega_storage.shard_sqlite import SqliteShardStore
-from tests.shard.playing import CATALOG, EAGER, KEY, SPACE, a_push, a_row
+from tests.shard.playing import CATALOG, EAGER, KEY, SPACE, a_push, a_row, summed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -63,6 +62,9 @@ class Street:
                 for shard in self.shards:
                     await shard.close()
 
+    async def summed(self, shard_id: int) -> dict[tuple[int, int], tuple[int, int, int]]:
+        return await summed(self.shards[list(self.stores).index(shard_id)])
+
     def line(self, shard_id: int) -> ShardLine:
         """Return the way there, as a process that has just started has it."""
 
@@ -95,7 +97,7 @@ def test_a_token_outlives_the_process_that_got_it(tmp_path: Path) -> None:
             street.ahead_s = TOKEN_S - 3_000
             await street.told(7, 3)
             assert street.wires[7].questions == 7, "a token is replaced an hour before it ends"
-            assert sums_of(street.stores[7])[7, 4] == (3, 3000, 1)
+            assert (await street.summed(7))[7, 4] == (3, 3000, 1)
 
     asyncio.run(play())
 
@@ -113,7 +115,7 @@ def test_a_token_that_is_taken_no_longer_is_replaced_on_the_way(tmp_path: Path) 
             entry = street.line(7).connect("shard-7")
             await entry.exchange(encode(a_push(2, a_row(day=DAY))))
             assert street.wires[7].questions == 3 + 4
-            assert sums_of(street.stores[7])[7, 4] == (2, 2000, 1)
+            assert (await street.summed(7))[7, 4] == (2, 2000, 1)
 
     asyncio.run(play())
 
@@ -129,9 +131,9 @@ def test_frames_for_one_shard_go_to_no_other_at_its_address(tmp_path: Path) -> N
             street.wires[7].app = street.wires[8].app
             with pytest.raises(TransportError, match="shard-8 answers at loopback://"):
                 await entry.exchange(encode(a_push(2, a_row(day=DAY))))
-            assert sums_of(street.stores[8]) == {}
+            assert (await street.summed(8)) == {}
             assert await street.told(7, 1) == "shard-8"
-            assert sums_of(street.stores[8])[7, 4] == (1, 1000, 1)
+            assert (await street.summed(8))[7, 4] == (1, 1000, 1)
             with pytest.raises(TransportError, match="shard-7 is at no address"):
                 street.line(7).connect("shard-7")
 
@@ -146,7 +148,7 @@ def test_a_shard_that_was_left_is_found_at_its_address(tmp_path: Path) -> None:
             await street.told(8, 1)
             entry = street.line(8).connect("shard-7")
             await entry.exchange(encode(a_push(2, a_row(day=DAY))))
-            assert sums_of(street.stores[7])[7, 4][0] == 2
+            assert (await street.summed(7))[7, 4][0] == 2
 
     asyncio.run(play())
 
@@ -163,7 +165,7 @@ def test_who_is_shut_out_meanwhile_hears_it_and_keeps_what_waits(tmp_path: Path)
             with pytest.raises(TransportError, match="doesn't admit this TV") as refused:
                 await street.told(7, 2)
             assert refused.value.permanent
-            assert sums_of(street.stores[7])[7, 4][0] == 1
+            assert (await street.summed(7))[7, 4][0] == 1
 
     asyncio.run(play())
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from omega.core.catalog import Catalog
-from omega.core.testing.shard_contract import NOW, TODAY
+from omega.core.testing.shard_contract import NOW, TODAY, sums_of
 from omega.core.testing.watching import a_title
 from omega.core.wire import Header, Push, Row
 from omega.shard.intake import KEY_BYTES
@@ -37,6 +37,11 @@ def a_push(version: int, *rows: Row, base: int | None = None, **more: Any) -> Pu
 def a_row(title: int = 7, milli: int = 1000, slot: int = 4, day: int = TODAY, taste: bytes = b"") -> Row:
     """Return one sample."""
     return Row(title, slot, day, milli, taste)
+
+
+async def summed(shard: Shard) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """Return samples, success and households by title and context, read in the thread that has the store."""
+    return await shard._ticks.call(lambda: sums_of(shard._store))
 
 
 def on_shard(

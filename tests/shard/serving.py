@@ -52,11 +52,12 @@ class Served:
         """End it in the middle of whatever it does."""
         self._ended(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """End it as a service manager does; it must end with 0 and without a word."""
+    def stop(self) -> str:
+        """End it as a service manager does; it must end with 0 and without a word but its log, which is returned."""
         process, (out, errors) = self._ended(signal.SIGTERM)
         assert (process.returncode, out) == (0, ""), errors
         assert "Traceback" not in errors
+        return errors
 
     def begin_anew(self) -> None:
         """Kill it and start it: nothing but its files is left."""
@@ -71,7 +72,10 @@ class Served:
     def __exit__(self, error: object, *_: object) -> None:
         """Stop it; when the block failed, in any way."""
         if self._process is not None:
-            self.stop() if error is None else self.kill()
+            if error is None:
+                self.stop()
+            else:
+                self.kill()
 
     def _ended(self, number: signal.Signals) -> tuple[subprocess.Popen[str], tuple[str, str]]:
         assert self._process

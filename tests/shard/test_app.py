@@ -16,14 +16,13 @@ from omega.core.identity.keyring import TOKEN_S, KeyRing
 from omega.core.identity.messages import Admission, Challenge
 from omega.core.identity.messages import decode as parsed
 from omega.core.identity.messages import encode as worded
-from omega.core.testing.shard_contract import sums_of
 from omega.core.types import title_key
 from omega.core.wire import REPLY_LIMIT, Ack, Pull, Push, Reason, Resync, Row, encode, split, title_hash
 from omega.device.sync.messages import WireCodec
 from omega.shard.app import ShardApp
 from omega.shard.shard import Shard
 from omega_storage.shard_sqlite import SqliteShardStore
-from tests.shard.playing import CATALOG, EAGER, KEY, SPACE, a_push, a_row
+from tests.shard.playing import CATALOG, EAGER, KEY, SPACE, a_push, a_row, summed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -116,7 +115,7 @@ def test_many_who_enrol_at_once_may_all_speak(tmp_path: Path) -> None:
         tokens = await asyncio.gather(*(table.admitted(number) for number in range(1, 9)))
         found = await asyncio.gather(*(table.told(token, a_push(1, ROW)) for token in tokens))
         assert all(isinstance(replies[0], Ack) for replies in found)
-        assert sums_of(table.store)[7, 4] == (8, 8_000, 8)
+        assert (await summed(table.shard))[7, 4] == (8, 8_000, 8)
 
     at_table(Table(tmp_path), play)
 
@@ -174,7 +173,7 @@ def test_a_token_that_is_not_ours_or_has_ended_is_refused(tmp_path: Path) -> Non
         assert (await table.app.sync(token, frame)).status == 401
         again = await table.admitted(1)
         assert isinstance((await table.told(again, a_push(1, ROW)))[0], Ack)
-        assert sums_of(table.store)[7, 4] == (1, 1_000, 1)
+        assert (await summed(table.shard))[7, 4] == (1, 1_000, 1)
 
     at_table(Table(tmp_path), play)
 
@@ -186,7 +185,7 @@ def test_garbage_with_a_good_token_is_refused(tmp_path: Path) -> None:
         out_of_range = encode(a_push(2**50, base=2**50 - 1))
         for bad in (b"", b"x", good[:-1], good + b"\0", bytes(9_000), b"{}" * 20, ack, out_of_range):
             assert (await table.app.sync(token, bad)).status == 400, bad
-        assert sums_of(table.store) == {}
+        assert await summed(table.shard) == {}
 
     at_table(Table(tmp_path), play)
 
@@ -197,12 +196,12 @@ def test_a_push_is_counted_once_and_answered_with_the_pull(tmp_path: Path) -> No
         for token in tokens[:3]:
             first = await table.told(token, a_push(1, ROW))
             assert [type(reply) for reply in first] == [Ack, Pull]
-        sums = sums_of(table.store)
+        sums = await summed(table.shard)
         assert sums[7, 4] == (3, 3_000, 3)
         again = await table.told(tokens[0], a_push(1, ROW))
         assert isinstance(again[0], Ack)
         assert again[0].version == 1
-        assert sums_of(table.store) == sums
+        assert await summed(table.shard) == sums
         await table.shard.make_pull()
         ack, pull = await table.told(tokens[3], a_push(0, base=0))
         assert isinstance(ack, Ack)
@@ -251,7 +250,7 @@ def test_a_version_that_grew_because_its_titles_go_by_hash_is_taken(tmp_path: Pa
         assert len(frame) > 2_048
         reply = await table.app.sync(await table.admitted(1), frame)
         assert reply.status == 200, reply.body
-        assert sum(samples for (_, slot), (samples, _, _) in sums_of(table.store).items() if slot < 8) == 512
+        assert sum(samples for (_, slot), (samples, _, _) in (await summed(table.shard)).items() if slot < 8) == 512
 
     at_table(Table(tmp_path), play)
 
@@ -263,7 +262,7 @@ def test_a_revoked_tv_is_shut_out_with_the_token_that_it_holds(tmp_path: Path) -
         assert (await table.app.sync(token, encode(a_push(1, ROW)))).status == 401
         assert (await table.enrolling(a_key(1))).status in (401, 503)
         assert isinstance((await table.told(other, a_push(1, ROW)))[0], Ack)
-        assert sums_of(table.store)[7, 4] == (1, 1_000, 1)
+        assert (await summed(table.shard))[7, 4] == (1, 1_000, 1)
 
     at_table(Table(tmp_path), play)
 
@@ -280,7 +279,7 @@ def test_a_store_that_fails_is_503_until_it_works(tmp_path: Path) -> None:
         table.store.full = False
         assert isinstance((await table.told(token, a_push(1, ROW)))[0], Ack)
         assert table.app.health().status == 200
-        assert sums_of(table.store)[7, 4] == (1, 1_000, 1)
+        assert (await summed(table.shard))[7, 4] == (1, 1_000, 1)
 
     at_table(Table(tmp_path), play)
 
@@ -307,7 +306,7 @@ def test_tokens_outlive_the_process(tmp_path: Path) -> None:
     async def then(table: Table) -> None:
         replies = await table.told(tokens[0], a_push(2, ROW))
         assert isinstance(replies[0], Ack)
-        assert sums_of(table.store)[7, 4] == (2, 2_000, 1)
+        assert (await summed(table.shard))[7, 4] == (2, 2_000, 1)
 
     for play in (first, then):
         table = Table(tmp_path)

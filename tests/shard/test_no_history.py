@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import apsw
 from msgspec.structs import replace
 
-from omega.core.shard_records import TASTE_BYTES, unknown_title
+from omega.claims.links import in_log, in_pages, references_of
+from omega.core.shard_records import TASTE_BYTES
 from omega.core.testing.shard_contract import NOW, TODAY
 from omega.core.types import title_key
 from omega.core.wire import Ack, Row
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from omega.claims.links import Found
     from omega.shard.shard import Shard
 
-DEVICES, TITLES, PAGE = 60, 40, 4_096
+DEVICES, TITLES = 60, 40
 IDS = [sha256(b"device %d" % slot).digest()[:16] for slot in range(DEVICES)]
 TASTES = [sha256(b"taste %d" % slot).digest()[:TASTE_BYTES] for slot in range(DEVICES)]
 HASHES = [title_key(f"unheard-of-{title}") >> 23 for title in range(TITLES)]
 """Of titles that the catalog lacks: their references are long enough to be found in a file."""
+REFERENCES = [form for title in HASHES for form in references_of(title)]
 
 
 def rows_of(slot: int, context: int) -> tuple[Row, ...]:
@@ -47,39 +50,23 @@ def test_no_page_holds_a_device_and_a_title(tmp_path: Path) -> None:
             assert all(isinstance(answer.receipt, Ack) for answer in answers)
         await shard.sync(5, a_push(4, retracted=rows_of(5, 1)))
         await shard.sync(6, replace(a_push(4), asks=TASTES[6]))
-        check(log.read_bytes()[32:], PAGE + 24)
+        check(in_log(log.read_bytes(), IDS, REFERENCES), log.read_bytes())
         store.backup(tmp_path / "backup.db")
         store.rest()
         assert log.stat().st_size == 0
         for file in (path, tmp_path / "backup.db"):
-            check(file.read_bytes(), PAGE)
+            check(in_pages(file.read_bytes(), IDS, REFERENCES), file.read_bytes())
 
     on_shard(store, play)
-    check(path.read_bytes(), PAGE)
+    check(in_pages(path.read_bytes(), IDS, REFERENCES), path.read_bytes())
 
 
-def check(held: bytes, size: int) -> None:
+def check(found: Found, held: bytes) -> None:
     """Fail where a page of a file says who watched what, or where the search itself finds nothing."""
-    pages = [held[at : at + size] for at in range(0, len(held), size)]
-    references = [form for title in HASHES for form in references_of(title)]
-    of_devices = {at for at, page in enumerate(pages) if any(one in page for one in IDS)}
-    of_titles = {at for at, page in enumerate(pages) if any(one in page for one in references)}
-    assert of_devices
-    assert of_titles
-    assert not of_devices & of_titles
+    assert found.devices
+    assert found.titles
+    assert not found.links
     assert not any(taste in held for taste in TASTES)
-
-
-def references_of(hashed: int) -> Iterator[bytes]:
-    """Return a title's reference and keys as SQLite writes them: as a row's number, and in a row."""
-    title = unknown_title(hashed)
-    for number in (title, *(title * 16 + context for context in range(9))):
-        yield number.to_bytes(6, "big", signed=True)
-        rest, groups = (number % 2**64) >> 8, [number % 256]
-        for _ in range(8):
-            groups.append(0x80 | rest & 0x7F)
-            rest >>= 7
-        yield bytes(reversed(groups))
 
 
 def test_no_tag_can_be_worked_out_without_the_key(tmp_path: Path) -> None:
@@ -88,6 +75,7 @@ def test_no_tag_can_be_worked_out_without_the_key(tmp_path: Path) -> None:
 
     async def play(shard: Shard) -> None:
         await asyncio.gather(*(shard.sync(slot, a_push(1, *rows_of(slot, 1))) for slot in range(DEVICES)))
+        await shard.make_pull()  # which adds the journal up
 
     on_shard(store, play)
     connection = apsw.Connection(str(tmp_path / "s.db"))
@@ -123,10 +111,11 @@ def test_no_table_has_columns_for_both(tmp_path: Path) -> None:
     of_device = "slot device_id counts_from incarnation version seen_day contributed retracted horizon mark_day"
     assert tables.pop("device") == {*of_device.split(), "mark_version"}
     of_titles = "key title day samples success_milli households theta tags trends rank numbers"
-    assert [tables.pop(name) for name in ("maker", "code", "identity")] == [
+    assert [tables.pop(name) for name in ("maker", "code", "identity", "journal")] == [
         {"maker_id", "admitted"},
         {"digest", "uses", "ends_at"},
         {"shard_id", "key_mark"},
+        {"id", "day", "samples", "told"},
     ]
     assert set(tables) == {"sums", "shown", "bucket", "audience"}
     assert set().union(*tables.values()) == set(of_titles.split())

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from omega.core.errors import InputError, StoreError
 from omega.core.shard_records import TASTE_BYTES
-from omega.core.testing.shard_contract import NOW, TASTE, TODAY, an_id, sums_of
+from omega.core.testing.shard_contract import NOW, TASTE, TODAY, an_id
 from omega.core.testing.shard_fake import MemoryShardStore
 from omega.core.types import title_key
 from omega.core.wire import Ack, Artifact, Reason, Resync, Row
@@ -18,7 +18,7 @@ from omega.shard.answers import Refusal, Refused
 from omega.shard.pacing import Pace
 from omega.shard.shard import Service
 from omega_storage.shard_sqlite import SqliteShardStore
-from tests.shard.playing import CATALOG, EAGER, FIRST, HEADER, a_push, a_row, on_shard
+from tests.shard.playing import CATALOG, EAGER, FIRST, HEADER, a_push, a_row, on_shard, summed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def test_shows_three_households_and_changes_after_three_more(
     async def play(shard: Shard) -> None:
         for slot in range(households):
             await share(shard, range(slot, slot + 1), 1, a_row())
-        await shard.make_pull()
+            await shard.make_pull()
         pull = await pulled(shard)
         assert pull
         assert [(t.title, t.slot, t.households, t.success) for t in pull.trending] == (
@@ -94,7 +94,7 @@ def test_the_pull_is_made_again_by_itself_and_is_one_object_for_all(store: Shard
         assert later
         assert [trend.title for trend in later.trending] == [7]
 
-    on_shard(store, play)
+    on_shard(store, play, service=replace(EAGER, pull_s=0.5))
 
 
 def test_an_older_catalog_gets_the_titles_that_it_knows(store: ShardStore) -> None:
@@ -171,7 +171,7 @@ def test_knows_titles_by_hash_and_folds_them(store: ShardStore) -> None:
         assert (ahead.receipt.reason, ahead.receipt.version) == (Reason.EPOCH, 0)
         await shard.set_catalog(CATALOG)
         await share(shard, range(2), 2, a_row(35))  # the same households: their tags are the same
-        assert sums_of(shard._store)[35, 4] == (5, 5000, 3)
+        assert (await summed(shard))[35, 4] == (5, 5000, 3)
         pull = await pulled(shard)
         assert pull
         assert [trend.title for trend in pull.trending] == [35]
@@ -198,7 +198,7 @@ def test_says_where_it_stands_when_it_cannot_count(
         answer = await shard.sync(1, replace(a_push(2, a_row()), **change))
         receipt = Resync(header=HEADER, incarnation=1, version=1, reason=reason)
         assert (answer.receipt, answer.pull) == (receipt, None)
-        assert sums_of(store) == {}
+        assert await summed(shard) == {}
 
     on_shard(store, play)
 
@@ -227,7 +227,7 @@ def test_refuses_what_no_codec_makes_and_troubles_nobody_else(store: ShardStore,
         )
         assert isinstance(refused, InputError)
         assert not isinstance(good, BaseException)
-        assert sums_of(store)[7, 4] == (1, 1000, 1)
+        assert (await summed(shard))[7, 4] == (1, 1000, 1)
 
     on_shard(store, play)
 
@@ -248,7 +248,7 @@ def test_two_thousand_at_once_share_few_commits(tmp_path: Path) -> None:
         answers = await asyncio.gather(*(shard.sync(slot, push) for slot, push in (*pushes, *pushes)))
         assert {(a.receipt.version, a.receipt.horizon) for a in answers if isinstance(a.receipt, Ack)} == {(1, 0)}
         assert counting.ticks <= 3
-        sums = sums_of(counting)
+        sums = await summed(shard)
         assert sums[30, 4][:2] == (2_000, 2_000_000)
         assert sum(sums[title, 4][0] for title in range(30)) == 2_000
         assert 1_000 < sums[30, 4][2] < 4_000
@@ -302,7 +302,7 @@ def test_a_store_that_fails_counts_nothing_and_recovers(error: Exception, caplog
         store.error = None
         await share(shard, range(2), 1, a_row())
         assert not shard.failing
-        assert sums_of(store)[7, 4] == (2, 2000, 2)
+        assert (await summed(shard))[7, 4] == (2, 2000, 2)
 
     on_shard(store, play)
     assert [record.levelname for record in caplog.records if record.name == "omega.shard"] == ["ERROR", "WARNING"]
@@ -315,7 +315,7 @@ def test_sheds_load_and_limits_each_device(store: ShardStore) -> None:
         answers = await asyncio.gather(*(shard.sync(slot, a_push(1, a_row())) for slot in range(15)))
         refused = [a.receipt.reason for a in answers if isinstance(a.receipt, Refused)]
         assert refused == [Refusal.BUSY] * 5
-        assert sums_of(store)[7, 4][0] == 10
+        assert (await summed(shard))[7, 4][0] == 10
         kinds = [(await shard.sync(0, a_push(1, a_row()))).receipt for _ in range(2)]
         assert isinstance(kinds[0], Ack)
         assert isinstance(kinds[1], Refused)
@@ -336,7 +336,7 @@ def test_drains_with_everybody_answered(store: ShardStore) -> None:
         late = await shard.sync(21, a_push(1, a_row()))
         assert isinstance(late.receipt, Refused)
         assert late.receipt.reason is Refusal.DRAINING
-        assert sums_of(store)[7, 4][0] == 20
+        assert (await summed(shard))[7, 4][0] == 20
 
     on_shard(store, play)
 
@@ -350,7 +350,7 @@ def test_who_hangs_up_is_counted_all_the_same(store: ShardStore) -> None:
         assert isinstance((await stays).receipt, Ack)
         again = (await shard.sync(0, a_push(1, a_row()))).receipt
         assert isinstance(again, Ack)
-        assert sums_of(store)[7, 4] == (2, 2000, 2)
+        assert (await summed(shard))[7, 4] == (2, 2000, 2)
 
     on_shard(store, play)
 

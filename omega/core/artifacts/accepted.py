@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from omega.core.artifacts.manifest import (
@@ -45,9 +46,15 @@ _MANIFEST: Final = re.compile(rf"[0-9a-f]{{32}}-[1-9][0-9]{{0,15}}({_TAKEN}|{_RE
 class Accepted:
     """The artifacts of one TV, in a folder that one process at a time works on."""
 
-    def __init__(self, folder: Path, keys: Keyring, limits: Mapping[Kind, int] = LIMIT_BYTES) -> None:
-        """Read the folder, which needn't be there; `keys` are the operator's pinned ones, `limits` bytes by kind."""
+    def __init__(
+        self, folder: Path, keys: Keyring, limits: Mapping[Kind, int] = LIMIT_BYTES, *, shipped: Path | None = None
+    ) -> None:
+        """Read the folder, which needn't be there; `keys` are the operator's pinned ones, `limits` bytes by kind.
+
+        What `shipped` with the TV, the catalog's file, isn't fetched, and patches apply to it.
+        """
         self.folder = folder
+        self._shipped_file = shipped
         self._keys = keys
         self._limits = limits
         self._known: dict[tuple[Kind, str], list[Manifest]] = {}  # versions ascending
@@ -60,16 +67,17 @@ class Accepted:
         if (
             not (1 <= named.size_bytes <= self._limits.get(named.kind, 0))
             or named.file in self._refused | self._unwanted
+            or self._shipped.startswith(named.start.hex())
         ):
             return False
         known = next((m for versions in self._known.values() for m in versions if m.file == named.file), None)
         return known is None or self._is_lost(known)
 
-    def judge(self, sealed: bytes, named: Named | None = None) -> Manifest:
+    def judge(self, sealed: bytes, named: Named | None = None, name: str | None = None) -> Manifest:
         """Return the manifest of a file, if what it describes may be taken. Raises ArtifactError.
 
-        It MUST be signed by a pinned key, no larger than allowed, newer than everything of its kind and name, and what
-        the pull `named`.
+        It MUST be signed by a pinned key, no larger than allowed, newer than everything of its kind and name, what the
+        pull `named`, and called `name`, where these are given.
         """
         manifest = unseal(sealed, self._keys)
         if named is not None and manifest.named != named:
@@ -78,7 +86,7 @@ class Accepted:
                 f"{named.version} of {named.size_bytes:,} B: it isn't taken"
             )
         try:
-            self._check(manifest)
+            self._check(manifest, name)
         except ArtifactError:
             self._unwanted.add(manifest.file)
             raise
@@ -137,8 +145,11 @@ class Accepted:
 
     def content(self, sha256: str) -> bytes | None:
         """Return the bytes with this sha256, None when they aren't here or are damaged."""
+        file = self.folder / sha256
+        if sha256 == self._shipped and self._shipped_file and not file.exists():
+            file = self._shipped_file
         try:
-            data = read_bounded(self.folder / sha256, max(self._limits.values()))
+            data = read_bounded(file, max(self._limits.values()))
         except InputError:
             return None
         return data if digest(data) == sha256 else None
@@ -155,7 +166,17 @@ class Accepted:
                 _delete(part)
         return mine
 
-    def _check(self, manifest: Manifest) -> None:
+    @cached_property
+    def _shipped(self) -> str:
+        """The sha256 of what shipped; empty where nothing did."""
+        try:
+            return digest(read_bounded(self._shipped_file, max(self._limits.values()))) if self._shipped_file else ""
+        except InputError:
+            return ""
+
+    def _check(self, manifest: Manifest, name: str | None) -> None:
+        if name not in (None, manifest.name):
+            raise ArtifactError(f"{manifest.kind} is called {manifest.name}, allowed: {name}: it isn't for this TV")
         what, limit = f"{manifest.kind} {manifest.name}", self._limits.get(manifest.kind, 0)
         if manifest.size_bytes > limit:
             raise ArtifactError(f"{what} is {manifest.size_bytes:,} B, allowed: {limit:,} B: it isn't taken")
@@ -189,9 +210,7 @@ class Accepted:
 
     def _load(self) -> None:
         for file in self.folder.iterdir() if self.folder.is_dir() else ():
-            if file.name.startswith("."):  # of a write that a kill interrupted
-                _delete(file)
-            elif _MANIFEST.fullmatch(file.name):
+            if _MANIFEST.fullmatch(file.name):
                 with suppress(ArtifactError):  # damaged, or of a key that is no longer pinned
                     manifest = unseal(read_bounded(file, MAX_MANIFEST_BYTES, ArtifactError), self._keys)
                     self._add(manifest)
@@ -211,7 +230,8 @@ class Accepted:
         used = {m.sha256 for m in known if m.file not in self._refused}
         for file in self.folder.iterdir():
             blob = re.fullmatch("[0-9a-f]{64}", file.name)
-            if (blob and file.name not in used) or file.suffix == _PART:
+            torn = file.name.startswith(".")  # of a write that a kill interrupted
+            if torn or (blob and file.name not in used) or file.suffix == _PART:
                 _delete(file)
 
 

@@ -17,7 +17,11 @@ def apply_catalog(current: Catalog, data: bytes) -> Catalog:
 
     All titles of `current` stand in it first, in their order, whatever else of them was corrected.
     """
-    newer = decode_catalog(data)
+    return later_catalog(current, decode_catalog(data))
+
+
+def later_catalog(current: Catalog, newer: Catalog) -> Catalog:
+    """Return `newer` if it is a later epoch of `current`. Raises CatalogError."""
     if newer.lineage != current.lineage:
         raise CatalogError(
             f"catalog has lineage {newer.lineage}, allowed: {current.lineage}: build it with the one before"

@@ -55,8 +55,10 @@ class Fetcher:
         accepted: Accepted,
         check: Check = lambda manifest, data: None,
         chunk_bytes: int = CHUNK_BYTES,
+        *,
+        name: str | None = None,
     ) -> None:
-        """Start, or go on with what an earlier fetch left; `check` is given to `Accepted.take`.
+        """Start, or go on with what an earlier fetch left; `check` is given to `Accepted.take`, `name` to `judge`.
 
         Raises ArtifactError for what `accepted` doesn't want.
         """
@@ -69,7 +71,7 @@ class Fetcher:
         self.received_bytes = 0
         self._named = named
         self._accepted = accepted
-        self._check = check
+        self._check, self._name = check, name
         self._chunk_bytes = chunk_bytes
         self._sealed = b""
         self._manifest: Manifest | None = None
@@ -111,7 +113,7 @@ class Fetcher:
         self._give_up("the server has no such file")
 
     def _begin(self, sealed: bytes) -> None:
-        manifest = self._accepted.judge(sealed, self._named)
+        manifest = self._accepted.judge(sealed, self._named, self._name)
         whole = _Way(manifest.sha256, manifest.size_bytes, None)
         patches = [_Way(p.sha256, p.size_bytes, p.base) for p in manifest.patches if self._has_base(p.base)]
         self._sealed, self._manifest = sealed, manifest

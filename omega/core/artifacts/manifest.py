@@ -40,7 +40,7 @@ Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 
 
 class Kind(StrEnum):
-    """What an artifact is for. On the wire a kind is its place here: new ones go to the end."""
+    """What an artifact is for; `naming` has the number that travels for each."""
 
     CATALOG = "catalog"
     WEIGHTS = "weights"

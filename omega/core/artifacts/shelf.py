@@ -31,7 +31,7 @@ from omega.core.errors import ArtifactError, OmegaError, shown
 from omega.core.files import read_bounded, write_atomically
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from omega.core.artifacts.keys import Keyring, SigningKey
@@ -64,7 +64,8 @@ class Shelf:
 
         `name` is by default a catalog's lineage, else the kind; `version` one more than the newest. `made_at` is unix
         seconds. Publishing older bytes anew is how to go back; a catalog can only grow. Raises ArtifactError for a
-        version that isn't newer or a size out of range, CatalogError, InputError when the folder can't be written.
+        version that isn't newer or that these bytes have by another name already, and for a size out of range;
+        CatalogError; InputError when the folder can't be written.
         """
         if not 1 <= len(data) <= LIMIT_BYTES[kind]:
             raise ArtifactError(f"{kind} is {len(data):,} B, allowed: 1..{LIMIT_BYTES[kind]:,} B: TVs take no more")
@@ -88,6 +89,10 @@ class Shelf:
                 key=key.id,
             )
             sealed = seal(manifest, key)
+            if (self.folder / manifest.file).exists():
+                raise ArtifactError(
+                    f"version is {version}, allowed: another one, these bytes are published with it by another name"
+                )
             for blob in (data, *(patch for _, patch in patches)):
                 write_atomically(self.folder / digest(blob), blob)
             write_atomically(self.folder / manifest.file, sealed)
@@ -114,13 +119,36 @@ class Shelf:
         found = [read_unverified(self._sealed(file)) for file in self._files()]
         return sorted(found, key=lambda manifest: (manifest.kind, manifest.name, manifest.version))
 
-    def current(self, keys: Keyring) -> list[Manifest]:
-        """Return the newest version of each (kind, name) among what these keys signed; what a pull should name."""
-        signed = (unseal(self._sealed(file), keys) for file in self._files())
+    def current(
+        self,
+        keys: Keyring,
+        passed_over: Callable[[str, OmegaError], None] | None = None,
+        check: Callable[[Manifest], object] = lambda manifest: None,
+    ) -> list[Manifest]:
+        """Return the newest sound version of each (kind, name) that these keys signed; what a pull should name.
+
+        Raises ArtifactError for a manifest that another key signed or that is named like another one, for bytes that
+        aren't there or of another length, and what `check` raises; `passed_over` is told of it instead, with the
+        manifest's file, and the version before counts.
+        """
+        signed: list[Manifest] = []
         newest: dict[tuple[Kind, str], Manifest] = {}
-        for manifest in sorted(signed, key=lambda manifest: manifest.version):
-            newest[manifest.kind, manifest.name] = manifest
+        for file in self._files():
+            with _passing(file.name, passed_over):
+                signed.append(self._signed(file, keys))
+        for manifest in sorted(signed, key=lambda manifest: -manifest.version):
+            if (key := (manifest.kind, manifest.name)) not in newest:
+                with _passing(manifest.file, passed_over):
+                    self._check_size(manifest)
+                    check(manifest)
+                    newest[key] = manifest
         return sorted(newest.values(), key=lambda manifest: (manifest.kind, manifest.name))
+
+    def read(self, manifest: Manifest) -> bytes:
+        """Return an artifact's bytes, checked. Raises ArtifactError."""
+        data = self._blob(manifest.sha256, manifest.size_bytes)
+        check_content(manifest, data)
+        return data
 
     def find(self, name: str) -> Path | None:
         """Return the file that a TV asks for by this name, None when there is none; never one outside the folder."""
@@ -134,9 +162,7 @@ class Shelf:
         good: list[Manifest] = []
         for file in self._files():
             try:
-                manifest = unseal(self._sealed(file), keys)
-                if file.name != manifest.file:
-                    raise ArtifactError(f"named like another one, allowed: {manifest.file}: publish it again")
+                manifest = self._signed(file, keys)
                 self._verify(manifest)
             except OmegaError as error:
                 problems.append(f"{file.name}: {error}")
@@ -147,7 +173,7 @@ class Shelf:
         return sorted(good, key=lambda manifest: (manifest.kind, manifest.name, manifest.version))
 
     def _verify(self, manifest: Manifest) -> None:
-        check_content(manifest, self._blob(manifest.sha256, manifest.size_bytes))
+        self.read(manifest)
         for patch in manifest.patches:
             data = self._blob(patch.sha256, patch.size_bytes)
             if len(data) != patch.size_bytes or digest(data) != patch.sha256:
@@ -180,7 +206,27 @@ class Shelf:
     def _files(self) -> list[Path]:
         if not self.folder.is_dir():
             raise ArtifactError(f"{self.folder} is no folder of artifacts: publish one there, omega artifact publish")
-        return sorted(file for file in self.folder.iterdir() if _MANIFEST.fullmatch(file.name))
+        try:
+            return sorted(file for file in self.folder.iterdir() if _MANIFEST.fullmatch(file.name))
+        except OSError as cause:
+            raise ArtifactError(f"{self.folder} can't be read: {cause.strerror or cause}") from cause
+
+    def _signed(self, file: Path, keys: Keyring) -> Manifest:
+        manifest = unseal(self._sealed(file), keys)
+        if file.name != manifest.file:
+            raise ArtifactError(f"named like another one, allowed: {manifest.file}: publish it again")
+        return manifest
+
+    def _check_size(self, manifest: Manifest) -> None:
+        try:
+            size_bytes = (self.folder / manifest.sha256).stat().st_size
+        except OSError as cause:
+            raise ArtifactError(f"{manifest.sha256} can't be read: {cause.strerror or cause}") from cause
+        if not size_bytes == manifest.size_bytes <= LIMIT_BYTES[manifest.kind]:
+            raise ArtifactError(
+                f"{manifest.kind} {manifest.name} is {size_bytes:,} B, its manifest says {manifest.size_bytes:,} B, "
+                f"allowed: as it says, at most {LIMIT_BYTES[manifest.kind]:,} B: publish it again"
+            )
 
     def _sealed(self, file: Path) -> bytes:
         return read_bounded(file, MAX_MANIFEST_BYTES, ArtifactError)
@@ -199,3 +245,14 @@ class Shelf:
         with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+@contextmanager
+def _passing(file: str, passed_over: Callable[[str, OmegaError], None] | None) -> Iterator[None]:
+    """Tell what is wrong with a file, if anybody wants to be told; else raise it."""
+    try:
+        yield
+    except OmegaError as error:
+        if passed_over is None:
+            raise
+        passed_over(file, error)

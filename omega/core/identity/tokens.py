@@ -7,7 +7,10 @@ A token is base64url of 30 B, no padding and no spare bit, so that one token has
     4..5   shard
     6..9   device's slot
     10..13 end, unix seconds; it was given TOKEN_S before
-    14..29 HMAC-SHA256 of the above, its first 16 B
+    14..29 HMAC-SHA256 of the above and of 4 B that don't travel, its first 16 B
+
+These 4 B say since when the slot's tokens count, unix seconds. Who put back one backup, and then a newer one of before,
+would else hand a slot with its tokens of meanwhile to the device that has it there.
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ class Tokens:
     def __init__(self, ring: KeyRing, shard: int, counts_from: Callable[[int], int]) -> None:
         """`counts_from` tells of a slot since when its tokens count, unix seconds; 0: nothing was revoked.
 
-        It is asked once for every good token, so it should be a look into memory. Raises InputError.
+        It is asked once for every token, so it should be a look into memory. Raises InputError.
         """
         if not 0 <= shard <= MAX_SHARD:
             raise InputError(f"shard id is {shard}, allowed: 0..{MAX_SHARD}")
@@ -61,7 +64,7 @@ class Tokens:
         """Return a token for the device in this slot; it ends TOKEN_S from `now`, unix seconds."""
         word = _VERSION << 24 | self.ring.signing(now).id
         head = _HEAD.pack(word, self.shard, slot, int(now) + TOKEN_S)
-        raw = head + _tag(self._keys[word][0], head)
+        raw = head + _tag(self._keys[word][0], head, self._counts_from(slot))
         return b2a_base64(raw, newline=False).translate(_TO_URL).decode()
 
     def check(self, token: str, now: float) -> int:
@@ -69,7 +72,8 @@ class Tokens:
         raw = _bytes_of(token)
         word, shard, slot, end = _unpacked(raw)
         mac, key = self._keys.get(word, self._unknown)  # an unknown key costs the same time as a known one
-        if not compare_digest(_tag(mac, raw[: _HEAD.size]), raw[_HEAD.size :]):
+        since = self._counts_from(slot)
+        if not compare_digest(_tag(mac, raw[: _HEAD.size], since), raw[_HEAD.size :]):
             _deny("forged")
         given = end - TOKEN_S
         if shard != self.shard:
@@ -78,7 +82,7 @@ class Tokens:
             _deny("expired")
         if given > now + SKEW_S or not key.begun(now):
             _deny("early")
-        if given < self._counts_from(slot):
+        if given < since:
             _deny("revoked")
         return slot
 
@@ -97,9 +101,9 @@ def _mac(secret: bytes) -> hmac.HMAC:
     return hmac.new(hmac.digest(secret, _PURPOSE, "sha256"), digestmod="sha256")
 
 
-def _tag(mac: hmac.HMAC, head: bytes) -> bytes:
+def _tag(mac: hmac.HMAC, head: bytes, since: int) -> bytes:
     mine = mac.copy()
-    mine.update(head)
+    mine.update(head + since.to_bytes(4, "big"))
     return mine.digest()[:TAG_BYTES]
 
 

@@ -144,8 +144,8 @@ class MemoryShardStore(ShardStore):
         if self._identity != (shard_id, key_mark):
             raise StoreError(f"the sums are of shard {self._identity[0]}, or counted by another tag key")
 
-    def admit(self, candidate: Candidate, now: int) -> int | None:
-        """Return the number of a device that may come in; None when there are too many."""
+    def admit(self, candidate: Candidate, now: int) -> tuple[int, int] | None:
+        """Return the number of a device that may come in, and since when its tokens count; None without room."""
         row = next((row for row in self._devices if row.device_id == candidate.device), None)
         maker = candidate.maker.id if candidate.maker else b""
         code = self._codes.get(candidate.code or b"")
@@ -156,7 +156,7 @@ class MemoryShardStore(ShardStore):
             self._admitted[maker] += 1
         if slot is not None and way is Way.CODE and code:
             self._codes[code.digest] = replace(code, uses=code.uses - 1)
-        return slot
+        return None if slot is None else (slot, self._devices[slot].counts_from)
 
     def add_code(self, code: Code, now: int) -> None:
         """Admit as many devices as the code has uses."""
@@ -197,6 +197,9 @@ class MemoryShardStore(ShardStore):
         is_new = move.incarnation > row.incarnation
         if is_new and move.base > 0:
             return Standing(Verdict.GAP, move.incarnation, 0, 0)
+        if not is_new and day >= row.mark_day + self._backup_days:
+            row = replace(row, horizon=row.mark_version, mark_day=day, mark_version=row.version)
+            self._devices[row.slot] = row
         if not is_new and move.version <= row.version:
             verdict = Verdict.DUPLICATE if move.version == row.version else Verdict.BEHIND
             return Standing(verdict, row.incarnation, row.version, row.horizon)
@@ -204,8 +207,6 @@ class MemoryShardStore(ShardStore):
             return Standing(Verdict.GAP, row.incarnation, row.version, row.horizon)
         if is_new:
             row = replace(row, incarnation=move.incarnation, version=0, horizon=0, mark_day=day, mark_version=0)
-        elif day >= row.mark_day + self._backup_days:
-            row = replace(row, horizon=row.mark_version, mark_day=day, mark_version=row.version)
         contributed = row.contributed + len(move.contributed)
         allowed = min(len(move.retracted), contributed - row.retracted)
         row = replace(row, version=move.version, contributed=contributed, retracted=row.retracted + allowed)

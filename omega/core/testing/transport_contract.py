@@ -53,20 +53,20 @@ class ScriptedApp(SyncApp):
         self.seen.append((token, body))
         return await self._answer(body) if token == TOKEN else Reply(401, b"the token is unknown")
 
-    def artifact(self, sha256: str) -> Path | None:
+    def artifact(self, name: str) -> Path | None:
         """Return the file that was published."""
-        return self.files.get(sha256)
+        return self.files.get(name)
 
     def health(self) -> Reply:
         """Be well."""
         return Reply(200, b'{"status":"ok"}', (("content-type", "application/json"),))
 
-    def publish(self, folder: Path, content: bytes) -> str:
-        """Write a file, publish it, and return its path."""
-        digest = hashlib.sha256(content).hexdigest()
-        self.files[digest] = folder / digest
-        self.files[digest].write_bytes(content)
-        return ARTIFACTS + digest
+    def publish(self, folder: Path, content: bytes, name: str | None = None) -> str:
+        """Write a file, publish it, by default by its SHA-256, and return its path."""
+        name = name or hashlib.sha256(content).hexdigest()
+        self.files[name] = folder / name
+        self.files[name].write_bytes(content)
+        return ARTIFACTS + name
 
 
 async def _turned(frame: bytes) -> Reply:
@@ -260,9 +260,20 @@ class TransportContract(ABC):
             with pytest.raises(TransportError) as caught:
                 await client.get(path, max_bytes=30_000, part=range(100_000, 130_000))
             assert caught.value.permanent
+            assert caught.value.absent
 
         self.run(app, use)
         assert got == content
+
+    def test_fetches_a_manifest_by_its_name(self, tmp_path: Path) -> None:
+        app = ScriptedApp()
+        path = app.publish(tmp_path, b"{}", f"{'0a' * 16}-17.json")
+
+        async def use(client: TransportClient) -> None:
+            found = await client.get(path, max_bytes=4096, part=range(4096))
+            assert (found.data, found.size_bytes) == (b"{}", 2)
+
+        self.run(app, use)
 
     def test_a_longer_file_is_refused(self, tmp_path: Path) -> None:
         app = ScriptedApp()
@@ -277,13 +288,22 @@ class TransportContract(ABC):
         self.run(app, use)
 
     @pytest.mark.parametrize(
-        "path", ["/", "/v1/nothing", ARTIFACTS, f"{ARTIFACTS}{'0' * 64}", f"{ARTIFACTS}../../../etc/passwd"]
+        "path",
+        [
+            "/",
+            "/v1/nothing",
+            ARTIFACTS,
+            f"{ARTIFACTS}{'0' * 64}",
+            f"{ARTIFACTS}{'0' * 32}-1.json",
+            f"{ARTIFACTS}../../../etc/passwd",
+        ],
     )
     def test_what_is_not_there_is_said_so(self, path: str) -> None:
         async def use(client: TransportClient) -> None:
             with pytest.raises(TransportError, match="404") as caught:
                 await client.get(path, max_bytes=1000)
             assert caught.value.permanent
+            assert caught.value.absent
 
         self.run(ScriptedApp(), use)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from omega.core.wire.frames import decode_with
-from omega.core.wire.numbers import Reader
+from omega.core.wire.numbers import MOST, Reader
 
 
 class Field(NamedTuple):
@@ -40,7 +40,10 @@ def fields(frame: bytes) -> list[Field]:
             read[-1] = read[-1]._replace(value=f"{value:#x}")
             return value
 
-        def varints(self, n: int, what: str, most: int = (1 << 63) - 1) -> list[int]:
+        def varint(self, what: str, most: int = MOST) -> int:
+            return self.varints(1, what, most)[0]
+
+        def varints(self, n: int, what: str, most: int = MOST) -> list[int]:
             at = self.at
             values = super().varints(n, what, most)
             read.append(Field(at, self.data[at : self.at], what, ", ".join(str(value) for value in values)))

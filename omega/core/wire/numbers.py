@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 MOST = (1 << 63) - 1
 """The greatest number that a varint may be; it takes 9 bytes."""
+_LONGER = 0x80
 
 
 class Reader:
@@ -41,6 +42,10 @@ class Reader:
 
     def varint(self, what: str, most: int = MOST) -> int:
         """Return a number 0..most."""
+        at = self.at
+        if at < self.end and (byte := self.data[at]) < _LONGER and byte <= most:  # one byte, as nearly all have
+            self.at = at + 1
+            return byte
         return self.varints(1, what, most)[0]
 
     def varints(self, n: int, what: str, most: int = MOST) -> list[int]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TODAY = 20_700
 """A day of 2026."""
-_DAY_ODDS = (1, 2, 3, 1, 8, 5, 3, 2)
+DAY_ODDS = (1, 2, 3, 1, 8, 5, 3, 2)
 """How often something is watched in each context; weekday evenings lead."""
 
 
@@ -40,7 +40,7 @@ def pushed(random: Random, titles: Sequence[int], n: int, *, days: int = 1, hash
     drawn: dict[tuple[int, int, int], Row] = {}
     watched = _Zipf(random, titles)
     while len(drawn) < n:
-        title, slot = watched.pick(), random.choices(range(SLOTS), _DAY_ODDS)[0]
+        title, slot = watched.pick(), random.choices(range(SLOTS), DAY_ODDS)[0]
         day = TODAY - random.randrange(days)
         drawn[title, slot, day] = Row(title, slot, day, quantized(_share(random)), taste, hashed)
     return Push(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from omega.core.identity.device_key import DeviceKey
     from omega.core.identity.messages import Certificate
-    from omega.core.ports import TransportClient
+    from omega.core.ports import Fetched, TransportClient
     from omega.device.sync.memberships import Memberships
 
     OpenClient: TypeAlias = Callable[[str, Callable[[], str]], TransportClient]
@@ -62,7 +62,11 @@ class Passport:
     def standing(self, url: str) -> Membership | None:
         """Return what the shard at an address gave, if that lasts long enough still."""
         held = self.memberships.at(url)
-        return held if held and self.now() < held.ends_at - _EARLY_S else None
+        return held if held and not self.is_ending(held) else None
+
+    def is_ending(self, membership: Membership) -> bool:
+        """Say whether a token is to be replaced."""
+        return self.now() > membership.ends_at - _EARLY_S
 
 
 class ShardLine:
@@ -73,6 +77,7 @@ class ShardLine:
     def __init__(self, url: str, passport: Passport, open_client: OpenClient) -> None:
         """`open_client` makes the transport's client of an address and of what gives the token."""
         self._url, self._passport, self._open_client = url, passport, open_client
+        self._entered: Entry | None = None
 
     @property
     def shard(self) -> str | None:
@@ -81,24 +86,29 @@ class ShardLine:
         return held.name if held else None
 
     async def enter(self) -> str:
-        """Return the name of the shard at the address, with a token in hand. Raises TransportError, InputError."""
-        held = self._passport.standing(self._url) or await self.enrol()
-        return held.name
-
-    async def enrol(self) -> Membership:
-        """Be admitted by the shard at the address, also where that was done before. Raises as `enter` does."""
-        client = self._open_client(self._url, str)
-        try:
-            return await self._passport.enrol(self._url, client)
-        finally:
-            await client.close()
+        """Return the name of the shard at the address; be admitted there if that never was. Raises as `enrol` does."""
+        if (name := self.shard) is None:
+            entry = Entry("", self._url, self._passport, self._open_client)
+            name = (await entry.enrol()).name
+            entry.shard, self._entered = name, entry
+        return name
 
     def connect(self, shard: str) -> Entry:
         """Return the way to a shard by name. Raises TransportError for one that no address is known of."""
+        if (entered := self._entered) is not None and entered.shard == shard:
+            self._entered = None
+            return entered
         url = self._url if self.shard == shard else self._passport.memberships.address(shard)
         if url is None:
             raise TransportError(f"{shard} is at no address that is known: what it is owed waits", permanent=True)
         return Entry(shard, url, self._passport, self._open_client)
+
+    async def enrol(self) -> Membership:
+        """Be admitted by the shard at the address, again if it knows the TV. Raises TransportError, InputError."""
+        entry = Entry("", self._url, self._passport, self._open_client)
+        membership = await entry.enrol()
+        await entry.close()
+        return membership
 
 
 class Entry:
@@ -106,36 +116,48 @@ class Entry:
 
     def __init__(self, shard: str, url: str, passport: Passport, open_client: OpenClient) -> None:
         """`shard` is the one that is meant: frames for it go to no other."""
-        self._shard, self._url, self._passport = shard, url, passport
+        self.shard = shard
+        self._url, self._passport = url, passport
         self._membership = passport.standing(url)
         self._token = ""
         self._client = open_client(url, lambda: self._token)
 
     async def exchange(self, frame: bytes) -> bytes:
         """Return the answer to a frame. Raises TransportError, and what enrolment raises."""
-        self._membership = self._membership or self._passport.standing(self._url)
-        if self._membership is None or self._passport.now() > self._membership.ends_at - _EARLY_S:
-            await self._enrol()
+        if self._membership is None or self._passport.is_ending(self._membership):
+            await self._admitted()
         try:
             return await self._told(frame)
         except TransportError as error:
             if not error.token_refused:
                 raise
-        await self._enrol()
+        await self._admitted()
         return await self._told(frame)
+
+    async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:
+        """Fetch what stands at a path, without a token. Raises TransportError."""
+        return await self._client.get(path, max_bytes=max_bytes, part=part)
+
+    async def enrol(self) -> Membership:
+        """Be admitted, and close when that fails. Raises TransportError, InputError."""
+        try:
+            return await self._admitted()
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Let go of every connection."""
         await self._client.close()
 
     async def _told(self, frame: bytes) -> bytes:
-        if self._membership is None or self._membership.name != self._shard:
+        if self._membership is None or self._membership.name != self.shard:
             found = self._membership.name if self._membership else "nobody"
-            raise TransportError(f"{found} answers at {self._url} where {self._shard} did: what waits is told later")
+            raise TransportError(f"{found} answers at {self._url} where {self.shard} did: what waits is told later")
         self._token = self._membership.token
         return await self._client.exchange(frame)
 
-    async def _enrol(self) -> None:
-        self._token = ""
-        self._membership = None
+    async def _admitted(self) -> Membership:
+        self._token, self._membership = "", None
         self._membership = await self._passport.enrol(self._url, self._client)
+        return self._membership

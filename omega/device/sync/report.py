@@ -29,6 +29,13 @@ class Report(msgspec.Struct, frozen=True):
     next_s: float = 0.0
     """Until the next sync, if nothing happens."""
     artifacts: tuple[Artifact, ...] = ()
+    """What its pull named."""
+    fetched_bytes: int = 0
+    """Of files that came beside the frames."""
+    catalog_epoch: int = 0
+    """Which epoch of the catalog came with them and is in use; 0: none."""
+    fetch_error: str | None = None
+    """Why a file didn't come or wasn't taken; the sync is none the worse for it."""
 
 
 class Tally:
@@ -39,6 +46,8 @@ class Tally:
         self.pulled = False
         self.last: Synced | None = None
         self.artifacts: tuple[Artifact, ...] = ()
+        self.fetched = self.catalog_epoch = 0
+        self.fetch_error: str | None = None
 
     @property
     def changed(self) -> bool:
@@ -75,4 +84,7 @@ class Tally:
             took_ms=took_ms,
             next_s=next_s,
             artifacts=self.artifacts,
+            fetched_bytes=self.fetched,
+            catalog_epoch=self.catalog_epoch,
+            fetch_error=self.fetch_error,
         )

@@ -19,10 +19,12 @@ from omega.device.sync.report import Report, Tally
 from omega.device.sync.session import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from random import Random
 
+    from omega.core.ports import Fetched
     from omega.device.brain import Brain
+    from omega.device.sync.downloads import Downloads
     from omega.device.sync.messages import Codec
     from omega.device.sync.pacing import Pace
     from omega.device.sync.session import Session
@@ -42,6 +44,9 @@ class Exchanger(Protocol):
 
     async def exchange(self, frame: bytes) -> bytes:
         """Return the answer to a frame; raises TransportError."""
+
+    async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:
+        """Fetch what stands at a path; raises TransportError."""
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -81,9 +86,14 @@ class Syncer:
         random: Random,
         now: Callable[[], Moment] = clock,
         pace: Pace | None = None,
+        downloads: Downloads | None = None,
     ) -> None:
-        """Connect when it is first needed; `close` when it isn't any more."""
+        """Connect when it is first needed; `close` when it isn't any more.
+
+        `downloads` fetches what the shard names; without it nothing is fetched.
+        """
         self._brain = brain
+        self._downloads = downloads
         self._line, self._codec = line, line.codec
         self._random, self._now = random, now
         self._pacing = Pacing(now(), random, pace)
@@ -117,6 +127,7 @@ class Syncer:
             shard = await self._line.enter()
             await self._talk(shard, tally)
             await self._settle(shard, tally, started)
+            await self._download(shard, tally)
         except OmegaError as caught:
             error = caught
             log.warning("sync failed: %s", caught)
@@ -128,6 +139,8 @@ class Syncer:
             took_ms=1000 * (now.monotonic_s - started.monotonic_s),
             next_s=self._pacing.due_in_s(now),
         )
+        if self._downloads and not tally.fetch_error:
+            await self._tried(self._downloads.adopt(), tally)
         return self.report
 
     async def close(self) -> None:
@@ -182,6 +195,25 @@ class Syncer:
             tally.include(debts)
             if client := self._clients.pop(shard, None):
                 await client.close()
+
+    async def _download(self, shard: str, tally: Tally) -> None:
+        """Fetch what the shard names, and go on with it."""
+        if (downloads := self._downloads) is None:
+            return
+        before, epoch = downloads.fetched_bytes, self._brain.catalog.epoch
+        await self._tried(downloads.fetch(self._brain.published(shard), self._clients[shard]), tally)
+        tally.fetched = downloads.fetched_bytes - before
+        await self._tried(downloads.adopt(downloads.bounds.adopt_s), tally)
+        if self._brain.catalog.epoch != epoch:
+            tally.catalog_epoch = self._brain.catalog.epoch
+
+    async def _tried(self, work: Awaitable[None], tally: Tally) -> None:
+        """Do what may fail without any harm to the sync; the next one tries it again."""
+        try:
+            await work
+        except (OmegaError, OSError, MemoryError) as error:
+            tally.fetch_error = str(error) or "there is not memory enough"
+            log.warning("what the shard publishes has to wait: %s", tally.fetch_error)
 
     def _session(self, shard: str, *, settles: bool = False) -> Session:
         return self._brain.session(

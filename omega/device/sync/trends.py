@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import numpy as np
 
-from omega.core.wire import Similar, Trend
+from omega.core.wire import Artifact, Similar, Trend
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +32,8 @@ class Trends(msgspec.Struct, frozen=True):
     pull_id: int = 0
     trending: tuple[Trend, ...] = ()
     similar: tuple[Similar, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    """Files that the shard names as current."""
 
     def after(self, shard: str, pull: Pull) -> Trends:
         """Return what holds with a pull: its trends, and its similar titles or, when it brings none, those before.
@@ -40,7 +42,7 @@ class Trends(msgspec.Struct, frozen=True):
         """
         gone = set(pull.removed)
         similar = pull.similar or (self.similar if shard == self.shard else ())
-        return Trends(shard, pull.pull_id, _kept(pull.trending, gone), _kept(similar, gone))
+        return Trends(shard, pull.pull_id, _kept(pull.trending, gone), _kept(similar, gone), pull.artifacts)
 
 
 def read(store: DeviceStore) -> Trends:

@@ -31,4 +31,8 @@ def sync(
     rows = f"{done.contributed:,} row{'s' * (done.contributed != 1)}"
     render.line(f"{done.outcome}: {rows} told, {done.retracted:,} taken back; {heard}")
     trips = f"{done.round_trips} round trip{'s' * (done.round_trips != 1)}"
+    if done.fetched_bytes or done.fetch_error or done.catalog_epoch:
+        epoch = f"; the catalog is at epoch {done.catalog_epoch}" if done.catalog_epoch else ""
+        why = f"; {done.fetch_error}" if done.fetch_error else ""
+        render.line(f"{done.fetched_bytes:,} B of published files{epoch}{why}")
     render.line(f"{done.sent_bytes:,} B up, {done.received_bytes:,} B down, {trips}, {done.took_ms:.0f} ms")

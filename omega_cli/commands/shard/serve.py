@@ -44,6 +44,12 @@ def serve(
         Path | None,
         typer.Option(metavar="FOLDER", help="Where the shard's secrets are.", show_default="OMEGA_HOME/shard"),
     ] = None,
+    artifacts: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Published files to give out.", show_default="none")
+    ] = None,
+    trust: Annotated[
+        list[Path] | None, typer.Option(help="An operator's public key that signs them; may be given again.")
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use."""
@@ -76,5 +82,7 @@ def serve(
         keys=keys,
         makers=makers,
         everybody=enrol == "open",
+        artifacts=artifacts,
+        trust=trust or (),
         ready=ready,
     )

@@ -21,9 +21,10 @@ OK, PART, UNCHANGED = 200, 206, 304
 RETRY_AFTER = "retry-after"
 MAX_RETRY_AFTER_S = 86_400
 _REASON_CHARS = 200
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}-[1-9][0-9]{0,15}\.json")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _TEMPORARY = frozenset({401, 408, 409, 425, 429, 500, 502, 503, 504, 507})
+_ABSENT = frozenset({404, 410, 416})
 _DO = {
     401: "renew the token, or enrol again",
     404: "check the address",
@@ -47,11 +48,11 @@ def answer(app: SyncApp, path: str, *, if_none_match: str = "", asked: str = "")
     """Return what a GET brings; `asked` is a Range header as in RFC 9110, of which one range of bytes is honored."""
     if path == HEALTH:
         return app.health()
-    digest = path.removeprefix(ARTIFACTS)
-    file = app.artifact(digest) if path.startswith(ARTIFACTS) and _SHA256.fullmatch(digest) else None
+    name = path.removeprefix(ARTIFACTS)
+    file = app.artifact(name) if path.startswith(ARTIFACTS) and _NAME.fullmatch(name) else None
     if file is None:
-        return refusal(404, f"there is nothing at {path[:100]}, allowed: {ARTIFACTS} with 64 hex digits, {HEALTH}")
-    etag = f'"{digest}"'
+        return refusal(404, f"there is nothing at {path[:100]}, allowed: {ARTIFACTS} and a file's name, {HEALTH}")
+    etag = f'"{name}"'
     headers = (("etag", etag), ("cache-control", "public, max-age=31536000, immutable"), ("accept-ranges", "bytes"))
     if if_none_match.strip() == "*" or etag in (one.strip().removeprefix("W/") for one in if_none_match.split(",")):
         return Reply(UNCHANGED, b"", headers)
@@ -94,6 +95,7 @@ def refused(where: str, status: int, headers: Mapping[str, str], body: bytes) ->
         permanent=status not in _TEMPORARY,
         retry_after_s=retry_after_s(headers.get(RETRY_AFTER, "")),
         token_refused=status == 401,
+        absent=status in _ABSENT,
     )
 
 

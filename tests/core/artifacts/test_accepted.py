@@ -219,8 +219,8 @@ def test_a_damaged_manifest_counts_for_nothing(
     (tv.folder / ".half.1234abcd").write_bytes(b"left by a kill")
     again = reopened(tv, key)
     assert again.read(Kind.WEIGHTS, "weights") == DATA[0]
-    assert ".half.1234abcd" not in names(again)
     again.take(sealed(versions[1]), DATA[1])
+    assert ".half.1234abcd" not in names(again)
 
 
 def test_a_disk_that_cant_be_written_changes_nothing(
@@ -233,3 +233,38 @@ def test_a_disk_that_cant_be_written_changes_nothing(
     assert tv.held(Kind.WEIGHTS, "weights") is None
     with pytest.raises(InputError, match="can't be made"):
         tv.part(versions[0].sha256)
+
+
+def test_what_shipped_is_known_and_is_read_where_it_lies(
+    tmp_path: Path, keys: Keyring, versions: list[Manifest]
+) -> None:
+    shipped = tmp_path / "catalog.jsonl"
+    shipped.write_bytes(DATA[0])
+    tv = Accepted(tmp_path / "tv", keys, shipped=shipped)
+    assert not tv.wants(versions[0].named)
+    assert tv.wants(versions[1].named)
+    assert tv.content(versions[0].sha256) == DATA[0]
+    assert tv.held(Kind.WEIGHTS, "weights") is None
+    shipped.write_bytes(DATA[1])
+    assert tv.content(versions[0].sha256) is None, "it was replaced meanwhile"
+    shipped.unlink()
+    gone = Accepted(tmp_path / "tv", keys, shipped=shipped)
+    assert gone.wants(versions[0].named)
+    assert gone.content(versions[0].sha256) is None
+
+
+def test_what_has_another_name_is_not_for_this_tv(tv: Accepted, versions: list[Manifest], sealed: Sealed) -> None:
+    assert tv.judge(sealed(versions[0]), name="weights") == versions[0]
+    with pytest.raises(ArtifactError, match="weights is called weights, allowed: night"):
+        tv.judge(sealed(versions[0]), name="night")
+    assert not tv.wants(versions[0].named), "it isn't asked for again"
+
+
+def test_a_second_reader_leaves_alone_what_is_being_written(
+    tv: Accepted, versions: list[Manifest], sealed: Sealed, key: SigningKey
+) -> None:
+    tv.take(sealed(versions[0]), DATA[0])
+    half = tv.folder / ".half.1234abcd"
+    half.write_bytes(b"on its way")
+    assert reopened(tv, key).read(Kind.WEIGHTS, "weights") == DATA[0]
+    assert half.exists()

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from omega.core.artifacts.accepted import Accepted
 from omega.core.artifacts.fetching import Fetcher, Request
-from omega.core.artifacts.manifest import Kind, Manifest
+from omega.core.artifacts.manifest import Kind, Manifest, digest
 from omega.core.errors import ArtifactError, CatalogError
 from tests.core.artifacts.conftest import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from omega.core.artifacts.keys import Keyring, SigningKey
     from omega.core.artifacts.shelf import Shelf
@@ -254,3 +255,24 @@ def test_only_one_start_is_kept(shelf: Shelf, tv: Accepted, first: Manifest, pub
         until_the_blob(shelf, fetcher)
         served(shelf, fetcher, 1)
         assert [file.name for file in tv.folder.iterdir()] == [f"{manifest.sha256}.part"]
+
+
+def test_what_has_another_name_costs_its_manifest_alone(shelf: Shelf, publish: Publish, tv: Accepted) -> None:
+    made = publish(THIRD)
+    fetcher = Fetcher(made.named, tv, name="night")
+    with pytest.raises(ArtifactError, match="allowed: night"):
+        served(shelf, fetcher)
+    assert 0 < fetcher.received_bytes < 2_000
+    assert not tv.wants(made.named)
+
+
+def test_a_patch_applies_to_what_shipped(shelf: Shelf, publish: Publish, tmp_path: Path, keys: Keyring) -> None:
+    (tmp_path / "shipped").write_bytes(FIRST)
+    publish(FIRST)
+    made = publish(SECOND)
+    tv = Accepted(tmp_path / "new", keys, shipped=tmp_path / "shipped")
+    fetcher = Fetcher(made.named, tv)
+    patch = next(patch for patch in made.patches if patch.base == digest(FIRST))
+    assert served(shelf, fetcher) == [made.file, patch.sha256]
+    assert fetcher.taken == made
+    assert read(tv) == SECOND

@@ -55,6 +55,14 @@ def test_an_older_or_equal_version_isnt_published(shelf: Shelf, publish: Publish
     assert publish(b"six").version == made.version + 1
 
 
+def test_the_same_bytes_by_another_name_need_another_version(shelf: Shelf, publish: Publish, key: SigningKey) -> None:
+    made = publish(b"w")
+    with pytest.raises(ArtifactError, match="version is 1, allowed: another one"):
+        publish(b"w", name="night")
+    assert shelf.manifests() == [made]
+    assert shelf.publish(b"w", Kind.WEIGHTS, key, made_at=0, name="night", version=2).version == 2
+
+
 def test_patches_lead_from_the_last_three_versions(shelf: Shelf, publish: Publish) -> None:
     made = [publish(version(number)) for number in range(1, 6)]
     bases = [patch.base for patch in made[4].patches]
@@ -196,3 +204,45 @@ def test_publishers_at_once_give_no_version_twice(shelf: Shelf, key: SigningKey,
     found = [m.version for m in shelf.verify(Keyring([key.public]))]
     assert found == list(range(1, len(found) + 1))
     assert len(found) > 2
+
+
+def test_what_is_broken_is_told_and_the_version_before_it_counts(
+    shelf: Shelf, publish: Publish, keys: Keyring, other_key: SigningKey
+) -> None:
+    made = [publish(version(number)) for number in range(1, 5)]
+    stranger = publish(version(5), by=other_key)
+    (shelf.folder / made[3].sha256).write_bytes(version(4)[:-1])
+    (shelf.folder / made[2].sha256).unlink()
+    (shelf.folder / f"{'0a' * 16}-9.json").write_bytes((shelf.folder / made[0].file).read_bytes())
+    told: dict[str, str] = {}
+    assert shelf.current(keys, lambda file, error: told.update({file: str(error)})) == [made[1]]
+    assert set(told) == {made[2].file, made[3].file, stranger.file, f"{'0a' * 16}-9.json"}
+    assert "allowed: as it says" in told[made[3].file]
+    assert "can't be read" in told[made[2].file]
+    assert "signed by key" in told[stranger.file]
+    assert f"allowed: {made[0].file}" in told[f"{'0a' * 16}-9.json"]
+    with pytest.raises(ArtifactError):
+        shelf.current(keys)
+
+
+def test_what_a_check_refuses_gives_way_to_the_version_before(shelf: Shelf, publish: Publish, keys: Keyring) -> None:
+    made = [publish(version(number)) for number in range(1, 4)]
+    seen: list[int] = []
+
+    def check(manifest: Manifest) -> None:
+        seen.append(manifest.version)
+        if manifest.version > 2:
+            raise ArtifactError("no")
+
+    assert shelf.current(keys, lambda file, error: None, check) == [made[1]]
+    assert seen == [3, 2], "what is older needn't be looked at"
+    with pytest.raises(ArtifactError, match="no"):
+        shelf.current(keys, check=check)
+
+
+def test_the_bytes_are_read_checked(shelf: Shelf, publish: Publish) -> None:
+    made = publish(version(1))
+    assert shelf.read(made) == version(1)
+    (shelf.folder / made.sha256).write_bytes(version(1)[:-1] + b"?")
+    with pytest.raises(ArtifactError, match="has sha256"):
+        shelf.read(made)

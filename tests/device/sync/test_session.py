@@ -271,6 +271,7 @@ def test_a_pull_is_kept_once_and_named_in_the_next_push() -> None:
     held = trends.read(store)
     assert [t.title for t in held.trending] == [1, 3, 99], "two households are not shown, whoever sends them"
     assert [t.title for t in held.similar] == [4]
+    assert held.artifacts == (artifact,), "they are named once, and may be fetched later"
     shard.pull = msgspec.structs.replace(shard.pull, pull_id=6, trending=(), similar=())
     assert exchange(session, shard).pulled
     held = trends.read(store)

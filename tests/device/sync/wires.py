@@ -12,6 +12,7 @@ from omega.device.sync.runtime import Exchanger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from omega.core.ports import Fetched
     from tests.device.sync.shards import Shard
 
 
@@ -55,6 +56,9 @@ class Wire(Exchanger):
         if trouble := self.wires.trouble.get(self.shard):
             raise trouble
         return self.wires.shards[self.shard].answer(self.wires.device, frame)
+
+    async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:
+        raise TransportError(f"shard {self.shard} has nothing at {path} of {max_bytes} B, {part}", absent=True)
 
     async def close(self) -> None:
         self.wires.closed.append(self.shard)

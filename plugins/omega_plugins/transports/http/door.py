@@ -24,11 +24,11 @@ _PART_BYTES = 262_144
 
 
 class Door:
-    """Answers POST /v1/sync, GET /v1/artifacts/{sha256} and GET /v1/health."""
+    """Answers POST /v1/sync, GET /v1/artifacts/{name} and GET /v1/health."""
 
     def __init__(self, app: SyncApp, *, body_bytes: int) -> None:
         """Refuse a body longer than `body_bytes` as soon as that is known."""
-        self._app = app
+        self.app = app
         self._body_bytes = body_bytes
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
@@ -45,19 +45,14 @@ class Door:
         elif scope["method"] == "GET":
             headers = dict(scope["headers"])
             told = {name: headers.get(name, b"").decode("latin-1") for name in (b"if-none-match", b"range")}
-            found = answer(self._app, scope["path"], if_none_match=told[b"if-none-match"], asked=told[b"range"])
+            found = answer(self.app, scope["path"], if_none_match=told[b"if-none-match"], asked=told[b"range"])
             await (_say(send, found) if isinstance(found, Reply) else _send_stretch(send, found))
         else:
             await _say(send, _not_allowed("GET"))
 
     async def _sync(self, headers: RawHeaders, receive: Receive) -> Reply | None:
         """Return the app's reply, or a refusal; None when the client left."""
-        token, declared = "", 0
-        for name, value in headers:
-            if name == b"authorization":
-                token = value[len(_BEARER) :].strip().decode("latin-1") if value[:7].lower() == _BEARER else ""
-            elif name == b"content-length":
-                declared = int(value)  # the server's parser let nothing but a number through
+        token, declared = token_and_length(headers)
         if declared > self._body_bytes:
             return self._too_long(declared)
         message = await receive()
@@ -69,10 +64,21 @@ class Door:
             return self._too_long(len(body))
         if message["type"] == "http.disconnect":
             return None
-        return await self._app.sync(token, body)
+        return await self.app.sync(token, body)
 
     def _too_long(self, size_bytes: int) -> Reply:
         return refusal(413, f"body is {size_bytes:,} B or more, allowed: {self._body_bytes:,} B: send less")
+
+
+def token_and_length(headers: RawHeaders) -> tuple[str, int]:
+    """Return the bearer token, empty without one, and how long the body is said to be, 0 where that isn't said."""
+    token, declared = "", 0
+    for name, value in headers:
+        if name == b"authorization":
+            token = value[len(_BEARER) :].strip().decode("latin-1") if value[:7].lower() == _BEARER else ""
+        elif name == b"content-length":
+            declared = int(value)  # the server's parser let nothing but a number through
+    return token, declared
 
 
 class TurnedAway:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from omega_plugins.transports.http.door import TurnedAway
+from omega_plugins.transports.answers import refusal
+from omega_plugins.transports.http.door import SYNC, Door, TurnedAway, token_and_length
+from omega_plugins.transports.http.shortcut import SyncCycle, head
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,11 +23,13 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
+    from omega.core.ports import Reply
     from omega_plugins.transports.http.limits import Limits
 
 log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # a line for all that strangers send would fill the disk; an app's bug is told
 _END_OF_HEAD = b"\r\n\r\n"
+_SYNC, _CHUNKED = SYNC.encode(), b"transfer-encoding"
 
 
 class Phase(Enum):
@@ -83,9 +87,12 @@ class Protocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Go on to the body."""
+        """Go on to the body: of a sync by the short way, of all else by ASGI."""
         self._phase, self._since_s = Phase.BODY, time.monotonic()
-        super().on_headers_complete()
+        if self.url == _SYNC and (token := self._plain_token()) is not None:
+            self.cycle = SyncCycle(token, keep_alive=self.parser.should_keep_alive())  # type: ignore[assignment]
+        else:
+            super().on_headers_complete()
         if self._ending:
             self.cycle.keep_alive = False
 
@@ -93,6 +100,11 @@ class Protocol(HttpToolsProtocol):
         """Await another head."""
         self._phase = Phase.NEXT
         super().on_message_complete()
+        cycle: Any = self.cycle
+        if type(cycle) is SyncCycle and not (cycle.response_complete or cycle.disconnected):
+            task = self.loop.create_task(self._sync(cycle))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def look(self, now_s: float) -> None:
         """Close the connection if its client is late."""
@@ -117,6 +129,39 @@ class Protocol(HttpToolsProtocol):
             super().shutdown()
         elif self._phase is Phase.BODY:
             self.cycle.keep_alive = False
+
+    def _plain_token(self) -> str | None:
+        """Return the token of a sync that can take the short way; None for what is unusual, which is left to ASGI."""
+        parser = self.parser
+        busy = self.pipeline or not (self.cycle is None or self.cycle.response_complete)
+        if busy or self.expect_100_continue or not isinstance(self.app, Door):
+            return None
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or parser.should_upgrade():
+            return None
+        token, declared = token_and_length(self.headers)
+        whole = declared <= self._limits.body_bytes and not any(name == _CHUNKED for name, _ in self.headers)
+        return token if whole else None
+
+    async def _sync(self, cycle: SyncCycle) -> None:
+        """Answer a sync whose body has come."""
+        door: Door = self.app
+        try:
+            reply = await door.app.sync(cycle.token, bytes(cycle.body))
+        except Exception:  # what an app fails at is its own affair, and said in the log
+            self.logger.exception("Exception in the app")
+            reply, cycle.keep_alive = refusal(500, "the shard failed"), False
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if not cycle.disconnected:
+            self._answer(cycle, reply)
+
+    def _answer(self, cycle: SyncCycle, reply: Reply) -> None:
+        cycle.response_started = cycle.response_complete = True
+        keep_alive = cycle.keep_alive
+        self.transport.write(head(reply, self.server_state.default_headers, keep_alive=keep_alive) + reply.body)
+        if not keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _begin_head(self) -> None:
         self._phase, self._since_s, self._head_bytes = Phase.HEAD, time.monotonic(), 0

@@ -33,6 +33,14 @@ CREATE TABLE identity (
     key_mark BLOB NOT NULL -- of the key that made the tags
 ) STRICT;
 
+-- What ticks counted and no fold has added to the sums yet: samples by title, without their devices.
+CREATE TABLE journal (
+    id      INTEGER PRIMARY KEY,
+    day     INTEGER NOT NULL,
+    samples BLOB NOT NULL,
+    told    BLOB NOT NULL -- sums of taste codes by title
+) STRICT;
+
 CREATE TABLE sums (
     key           INTEGER PRIMARY KEY, -- title * 16 + context, 8 for all contexts; negative for titles known by hash
     samples       INTEGER NOT NULL CHECK (samples >= 0),

@@ -66,6 +66,22 @@ UPDATE device SET incarnation = ?2, version = ?3, seen_day = ?4, contributed = ?
     mark_day = ?8, mark_version = ?9
 WHERE slot = ?1
 
+-- name: add_journal
+-- A tick.
+INSERT INTO journal (day, samples, told) VALUES (?, ?, ?)
+
+-- name: has_journal
+-- Whether a fold has anything to do.
+SELECT EXISTS (SELECT 1 FROM journal)
+
+-- name: journal
+-- In order of ticks.
+SELECT day, samples, told FROM journal ORDER BY id
+
+-- name: drop_journal
+-- Within the transaction that added it up.
+DELETE FROM journal
+
 -- name: sums
 -- Some rows by key, with the households that stand shown.
 SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, ifnull(v.households, 0)

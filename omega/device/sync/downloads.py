@@ -1,0 +1,129 @@
+"""What a TV takes of the files that its shard names: a later epoch of its catalog, signed by its operator.
+
+It comes after a sync, some at a time, and goes on where it stopped: at the next sync, after a restart. What goes wrong
+is told and tried again; the TV goes on with what it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from omega.core.artifacts.catalogs import apply_catalog
+from omega.core.artifacts.fetching import Fetcher
+from omega.core.artifacts.manifest import Kind
+from omega.core.artifacts.naming import from_wire
+from omega.core.errors import OmegaError, TransportError
+from omega.core.ports import ARTIFACTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from omega.core.artifacts.accepted import Accepted
+    from omega.core.artifacts.manifest import Manifest, Named
+    from omega.core.catalog import Catalog
+    from omega.core.ports import Fetched
+    from omega.core.wire import Artifact
+    from omega.device.brain import Brain
+
+log = logging.getLogger(__name__)
+
+CHUNK_BYTES: Final = 2**16
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """How much of a sync its files may take; the next one goes on."""
+
+    fetch_bytes: int = 4 * 2**20
+    fetch_s: float = 8.0
+    """No chunk is asked for after that."""
+    adopt_s: float = 5.0
+    """How long a sync's report waits for new titles to be embedded."""
+
+
+class Source(Protocol):
+    """Where files are, as `core.ports.TransportClient`."""
+
+    async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:
+        """Fetch what stands at a path; raises TransportError."""
+
+
+class Downloads:
+    """Fetches for one brain what it can use, and lets it go on with that; for the brain's own thread and loop."""
+
+    def __init__(self, brain: Brain, accepted: Accepted, cache: Path | None, bounds: Bounds | None = None) -> None:
+        """`cache` is the folder of catalog vectors."""
+        self.bounds = bounds or Bounds()
+        self.fetched_bytes = 0
+        """In all."""
+        self._brain, self._accepted, self._cache = brain, accepted, cache
+        self._newer: Catalog | None = None  # taken, and not yet in use
+        self._steps: Iterator[tuple[int, int]] | None = None
+
+    async def fetch(self, artifacts: Iterable[Artifact], source: Source) -> None:
+        """Fetch what is wanted of these, within the bounds. Raises OmegaError for what didn't come or isn't taken."""
+        named = [known for artifact in artifacts if (known := from_wire(artifact)) and known.kind is Kind.CATALOG]
+        until_s, until_bytes = time.monotonic() + self.bounds.fetch_s, self.fetched_bytes + self.bounds.fetch_bytes
+        errors = []
+        for one in sorted(named, key=lambda one: -one.version):
+            try:
+                if self._accepted.wants(one):
+                    await self._fetch(one, source, until_s, until_bytes)
+            except TransportError:
+                raise
+            except OmegaError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+
+    async def adopt(self, budget_s: float = math.inf) -> None:
+        """Let the brain go on with what was taken, for about so long; it answers between the steps. Raises OmegaError.
+
+        What failed begins anew at the next call.
+        """
+        until_s = time.monotonic() + budget_s
+        if self._newer is None:
+            return
+        try:
+            self._steps = self._steps or self._brain.adopting(self._newer, self._cache)
+            for _ in self._steps:
+                await asyncio.sleep(0)
+                if time.monotonic() >= until_s:
+                    return
+        except BaseException:  # a generator that raised is at its end, and would pass for one that is done
+            self._steps = None
+            raise
+        log.info("catalog %s is at epoch %d, %d titles", self._newer.lineage, self._newer.epoch, len(self._newer))
+        self._newer = self._steps = None
+
+    async def _fetch(self, named: Named, source: Source, until_s: float, until_bytes: int) -> None:
+        """Bring an artifact as far as the bounds let it come. What takes long is done in a thread."""
+        current = self._brain.catalog
+        found: list[Catalog] = []
+
+        def check(_manifest: Manifest, data: bytes) -> None:
+            found.append(apply_catalog(current, data))
+
+        fetcher = Fetcher(named, self._accepted, check, CHUNK_BYTES, name=current.lineage)
+        while (request := fetcher.request()) and time.monotonic() < until_s and self.fetched_bytes < until_bytes:
+            part = range(request.start, request.stop)
+            try:
+                came = await source.get(ARTIFACTS + request.path, max_bytes=len(part), part=part)
+            except TransportError as error:
+                if not error.absent:
+                    raise
+                lacking = partial(fetcher.receive, b"") if request.start else fetcher.missing  # the file ends there
+                await asyncio.to_thread(lacking)
+            else:
+                data = came.data or b""
+                self.fetched_bytes += len(data)
+                await asyncio.to_thread(fetcher.receive, data)
+        if found:
+            self._newer, self._steps = found[-1], None

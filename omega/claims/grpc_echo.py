@@ -13,13 +13,14 @@ import sys
 import grpc
 import uvloop
 
-from omega.claims.http_echo import REPLY, Echo
+from omega.claims.http_echo import Echo
 from omega_plugins.transports.grpc.limits import Limits
 from omega_plugins.transports.grpc.protos.omega_sync_v1 import sync_pb2
 from omega_plugins.transports.grpc.server import GrpcServer
 
 SERVICE, METHOD = "omega.sync.v1.Sync", "Exchange"
-ANSWER = sync_pb2.SyncResponse(reply=REPLY).SerializeToString()
+REPLY_BYTES = 450
+ANSWER = sync_pb2.SyncResponse(reply=bytes(REPLY_BYTES)).SerializeToString()
 
 
 async def echo(_data: bytes, _context: object) -> bytes:
@@ -32,7 +33,7 @@ async def serve(which: str) -> None:
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
     if which == "door":
-        async with GrpcServer(Echo(), "127.0.0.1:0") as server:
+        async with GrpcServer(Echo(REPLY_BYTES), "127.0.0.1:0") as server:
             sys.stdout.write(f"{server.port}\n")
             sys.stdout.flush()
             await told.wait()

@@ -42,14 +42,15 @@ class Packed(NamedTuple):
 
 
 def packed(samples: Sequence[tuple[int, Sample]], day: int) -> Packed:
-    """Return a tick's samples, each with its sign, by title and context; those of one household keep their order.
+    """Return a tick's samples, each with its sign, by title; those of one household keep their order.
 
+    What it takes back in one context and gives in another is one household in all of them: contexts don't part it.
     Households stand in an order that their tags don't tell: a sketch that heard the smallest first would count nobody.
     """
     pack = _SAMPLE.pack
     raw = b"".join([pack(s.title, s.tag, s.day, s.success_milli, s.slot, sign) for sign, s in samples])
     rows = np.frombuffer(raw, SAMPLE)
-    ordered = rows[np.lexsort((rows["tag"] * _MIXER, rows["slot"], rows["title"]))]
+    ordered = rows[np.lexsort((rows["tag"] * _MIXER, rows["title"]))]
     heard = [(sign, s) for sign, s in samples if s.taste]
     return Packed(ordered.tobytes(), _told(heard, day).tobytes() if heard else b"")
 

@@ -218,6 +218,13 @@ class ShardStoreContract(ABC):
             with pytest.raises(StoreError):
                 empty.bind(*wrong)
 
+    def test_a_household_is_heard_in_its_order_across_contexts(self, store: ShardStore) -> None:
+        told(store, a_move(5, 1, a_sample(slot=1)))
+        told(store, Move(5, 1, 1, 2, (a_sample(slot=4),), (a_sample(slot=1),)))
+        assert row_of(store, slot=ALL_SLOTS).now.households == 0, "it gave first, and then took back"
+        told(store, a_move(5, 3, a_sample(slot=6)))
+        assert row_of(store, slot=ALL_SLOTS).now.households == 1
+
     def test_knows_a_stranger(self, store: ShardStore) -> None:
         assert told(store, a_move(99, 1, a_sample())) == [Standing(Verdict.STRANGER)]
         assert sums_of(store) == {}

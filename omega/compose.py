@@ -208,6 +208,7 @@ def open_brain(
             store = opened.enter_context(closing(open_store(settings, embedder.dimensions, in_memory=in_memory)))
             ready = brain(store, embedder, catalog, arrays, now=clock, mover=mover)
         if settings.memory == "lite":
+            titles.unload(arrays)
             trim_memory()
         opened.pop_all()
     return ready

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from omega.core.identity.device_key import DeviceKey
+    from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Code, Maker
     from omega.core.settings import Settings
     from omega.shard.app import ShardApp
@@ -62,16 +63,11 @@ def serve_shard(
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
-    keyring, gate, vouchers = (
-        extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "gate", "vouchers")
-    )
-    wire = extra_module("omega.core.wire", "shard")
     if everybody:
-        gate.refuse_unless_loopback(host)
+        extra_module("omega.core.identity.gate", "shard").refuse_unless_loopback(host)
     folder = keys or settings.home / "shard"
-    ring_file, tag_key = folder / KEYS_FILE, _tag_key(folder)
-    ring = keyring.open_ring(ring_file, time.time())
-    trusted = vouchers.read_makers(makers) if makers else ()
+    tag_key, read_trust = _tag_key(folder), _trust(folder, makers)
+    ring, trusted = read_trust()
     catalog = open_catalog(settings)
     if trust and not artifacts:
         raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
@@ -83,13 +79,14 @@ def serve_shard(
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices)
         service = shards.Service(pull_s=pull_s)
-        shard = shards.Shard(store, catalog, tag_key, space=wire.space_code(SHARD_SPACE), service=service)
+        space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
+        shard = shards.Shard(store, catalog, tag_key, space=space, service=service)
         app: ShardApp = apps.ShardApp(
             shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
         )
 
         async def look() -> None:
-            app.entrance.use(keyring.KeyRing.read(ring_file), vouchers.read_makers(makers) if makers else ())
+            app.entrance.use(*read_trust())
             await app.entrance.look()
 
         try:
@@ -132,7 +129,7 @@ def make_code(location: str, *, uses: int = 1, lifetime_s: int = 86_400) -> tupl
     """
     vouchers, now = extra_module("omega.core.identity.vouchers", "shard"), int(time.time())
     text, code = vouchers.new_code(now, uses=uses, lifetime_s=lifetime_s)
-    with closing(open_shard_store(location)) as store:
+    with closing(open_shard_store(location, create=False)) as store:
         store.add_code(code, now)
     return text, code
 
@@ -184,6 +181,13 @@ def _grpc_door(host: str, port: int, certificate: tuple[Path, Path] | None) -> C
     grpc = extra_module("omega_plugins.transports.grpc.server", "grpc")
     credentials = grpc.tls(*certificate) if certificate else None
     return partial(grpc.GrpcServer, address=grpc.address_of(host, port), credentials=credentials)
+
+
+def _trust(folder: Path, makers: Path | None) -> Callable[[], tuple[KeyRing, tuple[Maker, ...]]]:
+    """Return what reads the keys that sign tokens, made on first use, and the makers, as they are then."""
+    keyring, vouchers = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "vouchers"))
+    keyring.open_ring(folder / KEYS_FILE, time.time())
+    return lambda: (keyring.KeyRing.read(folder / KEYS_FILE), vouchers.read_makers(makers) if makers else ())
 
 
 def _tag_key(folder: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -162,6 +163,15 @@ def loading(catalog: Catalog, embedder: Embedder, cache: Path | None, chunk: int
                 with suppress(OSError):
                     older.file.unlink()
     return build(catalog, rows)
+
+
+def unload(arrays: TitleArrays) -> None:
+    """Let the kernel take back what was read of a mapped cache file; a page that is read again comes from there."""
+    base: object = arrays.vectors
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    if base is not None:
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def embed(embedder: Embedder, texts: Sequence[str], progress: Callable[[int, int], None]) -> Floats:

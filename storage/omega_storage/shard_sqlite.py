@@ -90,11 +90,11 @@ class SqliteShardStore(SqliteShardDevices):
             standings, samples = self._moved(tick)
             if samples:
                 self._connection.execute(_SQL["add_journal"], (tick.day, *packed(samples, tick.day)))
-            if self._waiting + len(samples) >= MOST_WAITING:
+            if is_much := self._waiting + len(samples) >= MOST_WAITING:
                 self._add_up()
             if tick.day != self._swept_day:
                 self._connection.execute(_SQL["drop_buckets"], (tick.day - BUCKET_DAYS,))
-        self._waiting = (self._waiting + len(samples)) % MOST_WAITING
+        self._waiting = 0 if is_much else self._waiting + len(samples)
         self._swept_day = tick.day
         return standings
 

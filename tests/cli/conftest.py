@@ -230,12 +230,17 @@ def _drain(ours: int, seen: bytearray) -> None:
 
 
 def _read(ours: int, child: subprocess.Popen[bytes], interrupt_at: str | None, timeout_s: float = 120) -> str:
-    """Read the terminal until the child leaves it; interrupt the child when a text appears."""
+    """Read the terminal until the child leaves it; interrupt the child when a text appears.
+
+    Python doesn't see an interrupt that comes in the instant before a read blocks: as a person would, press again.
+    """
     seen, waiting = b"", interrupt_at
     until = time.monotonic() + timeout_s
     with suppress(OSError):  # how Linux says that nobody holds the other end any more
         while time.monotonic() < until:
-            if not select.select([ours], [], [], 1)[0]:
+            if not select.select([ours], [], [], 10)[0]:
+                if interrupt_at and not waiting:
+                    child.send_signal(signal.SIGINT)
                 continue
             if not (part := os.read(ours, 65_536)):
                 break

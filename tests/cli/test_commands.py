@@ -14,6 +14,7 @@ import typer
 
 import omega as library
 from omega_cli.app import app
+from omega_storage.shard_sqlite import SqliteShardStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -137,6 +138,8 @@ def test_json_is_all_that_stdout_gets(path: tuple[str, ...], omega: Omega) -> No
     if path[0] == "artifact":
         omega("artifact", "keygen", "operator.key")
         omega("artifact", "publish", *JSON_RUNS["artifact", "publish"])
+    if path == ("shard", "enrol"):
+        SqliteShardStore.open("shard.db").close()
     if path == ("device", "certify"):
         omega("shard", "maker", *JSON_RUNS["shard", "maker"])
     done = omega(*path, *JSON_RUNS[path], "--json")

@@ -88,7 +88,9 @@ def test_who_is_revoked_is_shut_out_of_a_running_shard(
         omega("device", "sync", "--store", "b", *STATIC)
         assert "never enrolled here" in omega("shard", "revoke", "0" * 32, "--store", store, code=2).complaint
         assert "32 hex digits" in omega("shard", "revoke", other[1:], "--store", store, code=2).complaint
-        assert "holds no shard's store" in omega("shard", "revoke", other, code=3).complaint
+        for command in (("revoke", other), ("enrol",)):
+            assert "holds no shard's store" in omega("shard", *command, code=3).complaint
+        assert not Path("shard.db").exists()
 
 
 def test_a_store_is_one_shards(omega: Omega, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_a_shard_that_is_gone_is_told_and_what_waits_is_told_later(
         monkeypatch.setenv("OMEGA_SHARD_URL", shard.url)
         shard.kill()
         told = omega("device", "sync", *STATIC, code=7).complaint
-        assert f"{shard.url} can't be reached" in told
+        assert told == f"error: {shard.url} can't be reached (Connection refused): ask later", "and not said twice"
         failed = omega("device", "sync", *STATIC, "--json", code=7).json
         assert (failed["outcome"], failed["contributed"]) == (None, 0)
         assert "can't be reached" in failed["error"]

@@ -16,7 +16,7 @@ from omega.core.types import ContentType, Title, ViewingEvent
 from omega.device.brain import Brain
 from omega.device.fallback import Fallback
 from omega.device.moving import Mover
-from omega.device.titles import load_or_embed
+from omega.device.titles import load_or_embed, unload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,6 +98,14 @@ def test_changed_texts_are_embedded_and_moved_ones_are_not(example: Catalog, tmp
     same_arrays(changed, tmp_path, embedder)
     assert embedder.texts == [titles[7].text]
     assert len(list(tmp_path.iterdir())) == 2, "the other file holds a text that this one doesn't"
+
+
+def test_what_was_unloaded_is_read_again(example: Catalog, tmp_path: Path) -> None:
+    for cache in (tmp_path, None):
+        arrays = load_or_embed(example, FakeEmbedder(), cache)
+        before = arrays.vectors.tobytes(), arrays.centered.tobytes()
+        unload(arrays)
+        assert (arrays.vectors.tobytes(), arrays.centered.tobytes()) == before
 
 
 def test_a_new_genre_is_one_text_more(example: Catalog, tmp_path: Path) -> None:

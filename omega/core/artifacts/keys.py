@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -15,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from omega.core.errors import ArtifactError, InputError, shown
 from omega.core.files import read_bounded, write_atomically
+from omega.core.identity.secret_file import make_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -67,7 +65,8 @@ class SigningKey:
         pem = self._private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        _write_private(path, pem)
+        if not make_secret(path, pem):  # taken meanwhile
+            raise InputError(f"{path} is there already, allowed: a new name: a key is never overwritten")
         write_atomically(public, self.public.hex().encode() + b"\n")
         return public
 
@@ -114,20 +113,3 @@ def _public_keys(path: Path) -> list[bytes]:
         found = shown(wrong) if lines else "nothing"
         raise ArtifactError(f"{path} holds {found}, allowed: public keys of 64 hex digits, one a line")
     return [bytes.fromhex(line) for line in lines]
-
-
-def _write_private(path: Path, pem: bytes) -> None:
-    """Write a file of mode 600 whole or not at all; a name that is taken meanwhile is left as it is."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        path.hardlink_to(temporary)
-    except OSError as cause:
-        raise InputError(f"{path} can't be written: {cause.strerror or cause}") from cause
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

@@ -113,7 +113,8 @@ class Syncer:
         try:
             while True:
                 await self._until_due()
-                await self.sync()
+                if error := (await self.sync()).error:
+                    log.warning("sync failed: %s", error)
         finally:
             await self.close()
 
@@ -130,7 +131,6 @@ class Syncer:
             await self._download(shard, tally)
         except OmegaError as caught:
             error = caught
-            log.warning("sync failed: %s", caught)
         self._pace(tally, error)
         now = self._now()
         self.report = tally.report(
@@ -191,7 +191,7 @@ class Syncer:
             try:
                 await self._talk(shard, debts, settles=True)
             except OmegaError as error:
-                log.warning("what is owed to shard %s has to wait: %s", shard, error)
+                log.warning("what is owed to %s has to wait: %s", shard, error)
             tally.include(debts)
             if client := self._clients.pop(shard, None):
                 await client.close()

@@ -67,6 +67,7 @@ ARTIFACTS_FOLDER = "artifacts"
 _BUILTINS = (
     "omega_plugins.embedders.onnx",
     "omega_plugins.embedders.static",
+    "omega_plugins.transports.grpc",
     "omega_plugins.transports.http",
     "omega_plugins.transports.loopback",
     "omega_storage.sqlite_vec",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from contextlib import closing, nullcontext
+from contextlib import AsyncExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from omega.core.settings import Settings
     from omega.shard.app import ShardApp
     from omega_plugins.transports.certificates import Certificates
+    from omega_plugins.transports.grpc.server import GrpcServer
     from omega_storage.shard_sql import SqlShardStore
     from omega_storage.shard_sqlite import SqliteShardStore
 
@@ -44,6 +46,7 @@ def serve_shard(
     max_devices: int = MAX_DEVICES,
     host: str = "127.0.0.1",
     port: int = 8443,
+    grpc_port: int | None = None,
     certificate: tuple[Path, Path] | None = None,
     keys: Path | None = None,
     makers: Path | None = None,
@@ -51,15 +54,15 @@ def serve_shard(
     artifacts: Path | None = None,
     trust: Sequence[Path] = (),
     pull_s: float = 5.0,
-    ready: Callable[[int], None] = lambda port: None,
+    ready: Callable[[int, int | None], None] = lambda port, grpc_port: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is as for `open_shard_store`.
 
-    With a `certificate` (chain and key) it speaks https. `keys` is the folder of its secrets, by default home/shard,
-    `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
-    `artifacts` is a folder of files to give out that the public keys in the files of `trust` signed. All of these may
-    change while it runs. The pull is made again at most every `pull_s`; `ready` gets the port. Raises StoreError,
-    InputError, TransportError.
+    With a `grpc_port` it serves gRPC as well; with a `certificate` (chain and key) it speaks https and grpcs. `keys` is
+    the folder of its secrets, by default home/shard, `makers` a file of those whose certificates admit a TV;
+    `everybody` admits whoever has a key, on loopback alone. `artifacts` is a folder of files to give out that the
+    public keys in the files of `trust` signed. All of these may change while it runs. The pull is made again at most
+    every `pull_s`; `ready` gets both ports. Raises StoreError, InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
@@ -74,6 +77,7 @@ def serve_shard(
     shelves = extra_module("omega.shard.shelves", "shard")
     files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     context = server.tls(*certificate) if certificate else None
+    grpc_door = _grpc_door(host, grpc_port, certificate) if grpc_port is not None else None
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices, home=settings.home)
@@ -91,8 +95,13 @@ def serve_shard(
         try:
             store.bind(shard_id, hashlib.sha256(tag_key).digest()[:8])
             await app.start()
-            async with upkeep.kept_up(look), files.watched(shard) if files else nullcontext():
-                await server.serve_until_told(app, bound, context=context, ready=lambda: ready(bound.getsockname()[1]))
+            async with AsyncExitStack() as beside:
+                await beside.enter_async_context(upkeep.kept_up(look))
+                if files:
+                    await beside.enter_async_context(files.watched(shard))
+                other = (await beside.enter_async_context(grpc_door(app))).port if grpc_door else None
+                told = partial(ready, bound.getsockname()[1], other)
+                await server.serve_until_told(app, bound, context=context, ready=told)
         finally:
             await shard.close()
 
@@ -212,6 +221,13 @@ def make_certificates(
     certificates = extra_module("omega_plugins.transports.certificates", "shard")
     made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
     return made
+
+
+def _grpc_door(host: str, port: int, certificate: tuple[Path, Path] | None) -> Callable[[ShardApp], GrpcServer]:
+    """Return what serves an app over gRPC, its address and certificate checked. Raises InputError, TransportError."""
+    grpc = extra_module("omega_plugins.transports.grpc.server", "grpc")
+    credentials = grpc.tls(*certificate) if certificate else None
+    return partial(grpc.GrpcServer, address=grpc.address_of(host, port), credentials=credentials)
 
 
 def _trust(folder: Path, makers: Path | None) -> Callable[[], tuple[KeyRing, tuple[Maker, ...]]]:

@@ -97,6 +97,7 @@ def test_built_in_plugins_are_listed() -> None:
         ("embedder", "onnx"),
         ("embedder", "static"),
         ("vector store", "sqlite-vec"),
+        ("transport", "grpc"),
         ("transport", "http"),
         ("transport", "loopback"),
     }
@@ -104,7 +105,7 @@ def test_built_in_plugins_are_listed() -> None:
 
 def test_a_shards_url_names_its_transport() -> None:
     assert type(compose.connect("HTTPS://localhost", token=str)).__name__ == "HttpClient"
-    with pytest.raises(PluginError, match="allowed: http, https, loopback"):
+    with pytest.raises(PluginError, match="allowed: grpc, grpcs, http, https, loopback"):
         compose.connect("localhost:8443", token=str)
 
 

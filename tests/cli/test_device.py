@@ -199,4 +199,7 @@ def test_k_reaches_from_one_to_the_whole_catalog(omega: Omega, k: str) -> None:
 def test_a_tv_that_keeps_to_itself_is_told_what_a_sync_needs(omega: Omega, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "shard_url is not set" in omega("device", "sync", code=2).complaint
     monkeypatch.setenv("OMEGA_SHARD_URL", "carrier-pigeon://roof")
-    assert "URL begins with 'carrier-pigeon', allowed: http" in omega("device", "sync", "--json", code=4).complaint
+    assert (
+        "URL begins with 'carrier-pigeon', allowed: grpc, grpcs, http"
+        in omega("device", "sync", "--json", code=4).complaint
+    )

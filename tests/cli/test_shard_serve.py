@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import grpc
 import msgspec
 import pytest
 
@@ -24,7 +28,7 @@ STATIC = ("--embedder", "static")
 
 def test_help_names_every_option(omega: Omega) -> None:
     told = omega("shard", "serve", "--help").out
-    options = "store catalog shard-id region max-devices host port cert enrol makers keys artifacts trust"
+    options = "store catalog shard-id region max-devices host port grpc-port cert enrol makers keys artifacts trust"
     for option in options.split():
         assert f"--{option}" in told
     assert "serve" in omega("shard", "--help").out
@@ -60,6 +64,34 @@ def test_a_port_in_use_is_named(omega: Omega) -> None:
         told = omega("shard", "serve", "--port", str(port), code=7).complaint
         assert f"127.0.0.1:{port} can't be served at" in told
         assert "choose another port" in told
+
+
+def test_a_grpc_port_in_use_is_named(omega: Omega) -> None:
+    with closing(socket.socket()) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        told = omega("shard", "serve", "--port", "0", "--grpc-port", str(port), code=7).complaint
+        assert f"127.0.0.1:{port} can't be served at" in told
+        assert not Path("shard.db").exists()
+
+
+def test_both_addresses_are_told_and_a_client_that_stays_holds_up_no_end(tmp_path: Path) -> None:
+    flags = ["--store", f"sqlite:///{tmp_path / 'shard.db'}", "--port", "0", "--grpc-port", "0"]
+    command = [sys.executable, "-m", "omega_cli", "shard", "serve", *flags]
+    environment = os.environ | {"OMEGA_HOME": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as served:
+        assert served.stdout
+        found = re.fullmatch(
+            r"ready: process \d+ serves http://127\.0\.0\.1:\d+ and grpc://(127\.0\.0\.1:\d+)\n",
+            served.stdout.readline(),
+        )
+        assert found
+        with grpc.insecure_channel(found[1]) as channel:
+            check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary("/grpc.health.v1.Health/Check")
+            assert check(b"", timeout=5) == b"\x08\x01"
+            served.terminate()
+            assert served.wait(5) == 0
 
 
 def test_a_certificate_that_is_not_there_is_refused(omega: Omega) -> None:
@@ -113,7 +145,7 @@ def test_a_tv_without_a_shard_is_told_to_name_one(omega: Omega) -> None:
 def test_an_address_that_is_none_is_refused(omega: Omega, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("OMEGA_SHARD_URL", url)
     done = omega("device", "sync", *STATIC, code=4 if "https" not in url else 2)
-    assert "allowed: http" in done.complaint
+    assert ("allowed: grpc, grpcs, http, https" if "https" not in url else "allowed: https://") in done.complaint
 
 
 def test_a_shard_that_is_gone_is_told_and_what_waits_is_told_later(

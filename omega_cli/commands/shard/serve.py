@@ -22,6 +22,12 @@ def serve(
     max_devices: Annotated[int, typer.Option(min=1, help="How many TVs may enrol.")] = 4_000_000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8443,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Serve gRPC as well, at this port; its own is 50051.", show_default="no gRPC"
+        ),
+    ] = None,
     cert: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="What omega shard cert made.", show_default="plain HTTP")
     ] = None,
@@ -51,14 +57,16 @@ def serve(
 
     if enrol not in ("vouched", "open"):
         raise InputError(f"enrol is {enrol!r}, allowed: vouched, open")
-    scheme = "https" if cert else "http"
+    secure = "s" if cert else ""
 
-    def ready(bound: int) -> None:
-        address = f"{scheme}://{host}:{bound}"
+    def ready(bound: int, grpc_bound: int | None) -> None:
+        addresses = {"url": f"http{secure}://{host}:{bound}"}
+        if grpc_bound is not None:
+            addresses["grpc_url"] = f"grpc{secure}://{host}:{grpc_bound}"
         if json:
-            render.json_line({"pid": os.getpid(), "url": address})
+            render.json_line({"pid": os.getpid(), **addresses})
         else:
-            render.line(f"ready: process {os.getpid()} serves {address}")
+            render.line(f"ready: process {os.getpid()} serves {' and '.join(addresses.values())}")
 
     render.log_to_stderr()
     serve_shard(
@@ -69,6 +77,7 @@ def serve(
         max_devices=max_devices,
         host=host,
         port=port,
+        grpc_port=grpc_port,
         certificate=(cert / "server.pem", cert / "server.key") if cert else None,
         keys=keys,
         makers=makers,

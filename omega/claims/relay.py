@@ -55,10 +55,10 @@ class Relay:
 
     def __exit__(self, *_: object) -> None:
         """End every connection."""
-        for end in (self._listener, *self._sockets):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        _hang_up(self._listener)
+        self._threads[0].join(_END_S)  # what it was about to carry is in the list now
+        _hang_up(*self._sockets)
+        for thread in self._threads[1:]:
             thread.join(_END_S)
         for end in (self._listener, *self._sockets):
             end.close()
@@ -83,6 +83,12 @@ class Relay:
         for ends in ((client, server, carried.up), (server, client, carried.down)):
             self._threads.append(Thread(target=_pump, args=ends, daemon=True))
             self._threads[-1].start()
+
+
+def _hang_up(*ends: socket.socket) -> None:
+    for end in ends:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def _pump(source: socket.socket, sink: socket.socket, kept: bytearray) -> None:

@@ -162,7 +162,7 @@ def test_a_statement_that_takes_too_long_leaves_nothing(databases: Databases, tm
     store = opened(url)
     slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(9); RETURN NEW; END'"
     databases.run(slow, url)
-    databases.run("CREATE TRIGGER slow BEFORE INSERT ON bucket FOR EACH ROW EXECUTE FUNCTION slow()", url)
+    databases.run("CREATE TRIGGER slow BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION slow()", url)
     began_s = time.monotonic()
     with pytest.raises(StoreError, match="longer than statement_timeout"):
         told(store, a_move(2, 1, a_sample()))
@@ -171,7 +171,7 @@ def test_a_statement_that_takes_too_long_leaves_nothing(databases: Databases, tm
     row = store.device(2)
     assert row
     assert (row.version, row.contributed) == (0, 0)
-    databases.run("DROP TRIGGER slow ON bucket", url)
+    databases.run("DROP TRIGGER slow ON journal", url)
     assert [s.verdict for s in told(store, a_move(2, 1, a_sample()))] == [Verdict.ACCEPTED]
     store.close()
 

@@ -15,7 +15,8 @@ from omega.compose import STATIC, extra_module, open_brain, open_catalog, open_e
 from omega.core.clock import local_now
 from omega.core.errors import InputError
 from omega.core.files import atomic_folder
-from omega.shards import open_shard_store, serve_shard
+from omega.serving import Serving, serve_shard
+from omega.shards import open_shard_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,17 +87,16 @@ def open_street(
     if not 0 < neighbors <= streets.MOST_NEIGHBORS:
         raise InputError(f"neighbors is {neighbors}, allowed: 0..{streets.MOST_NEIGHBORS}: name fewer")
     database = scratch / "shard" / "shard.db"
-    serve = partial(
-        serve_shard,
-        settings,
-        f"sqlite:///{database}",
+    serving = Serving(
+        settings=settings,
+        store=f"sqlite:///{database}",
         port=0,
         keys=scratch / "shard" / "keys",
         everybody=True,
         pull_s=PULL_S,
     )
-    with processes.served(serve) as port:
-        url = f"http://127.0.0.1:{port}"
+    with processes.served(partial(serve_shard, serving)) as ports:
+        url = f"http://127.0.0.1:{ports.http}"
 
         def next_door(name: str, clock: Callable[[], datetime]) -> Brain:
             tv = msgspec.structs.replace(settings, store=scratch / name, embedder=STATIC, model=None)

@@ -1,113 +1,28 @@
-"""Shards: serve one, let devices in, shut them out. What `omega shard` does, for library users too."""
+"""Shards: their stores, who is let in, who is shut out. What `omega shard` does, for library users too."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 import time
-from contextlib import AsyncExitStack, closing
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omega.compose import extra_module, open_catalog
+from omega.compose import extra_module
 from omega.core.errors import InputError, StoreError, shown
-from omega.core.machine import spare_collector
 from omega.core.settings import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from omega.core.identity.device_key import DeviceKey
-    from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Code, Maker
-    from omega.core.settings import Settings
-    from omega.shard.app import ShardApp
     from omega_plugins.transports.certificates import Certificates
-    from omega_plugins.transports.grpc.server import GrpcServer
     from omega_storage.shard_sql import SqlShardStore
     from omega_storage.shard_sqlite import SqliteShardStore
 
-SHARD_SPACE = "minilm-int4"
-"""What taste codes are of."""
-KEYS_FILE, TAGS_FILE = "keys.json", "tags.key"
 MAX_DEVICES = 4_000_000
 _SQLITE, _POSTGRES, _DEV = "sqlite:///", "postgresql://", "postgres-dev"
 _DEV_FOLDER = "postgres"
-_TAG_KEY_BYTES = 32
-
-
-def serve_shard(
-    settings: Settings,
-    location: str,
-    *,
-    shard_id: int = 0,
-    region: str = "",
-    max_devices: int = MAX_DEVICES,
-    host: str = "127.0.0.1",
-    port: int = 8443,
-    grpc_port: int | None = None,
-    certificate: tuple[Path, Path] | None = None,
-    keys: Path | None = None,
-    makers: Path | None = None,
-    everybody: bool = False,
-    artifacts: Path | None = None,
-    trust: Sequence[Path] = (),
-    pull_s: float = 5.0,
-    ready: Callable[[int, int | None], None] = lambda port, grpc_port: None,
-) -> None:
-    """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is as for `open_shard_store`.
-
-    With a `grpc_port` it serves gRPC as well; with a `certificate` (chain and key) it speaks https and grpcs. `keys` is
-    the folder of its secrets, by default home/shard, `makers` a file of those whose certificates admit a TV;
-    `everybody` admits whoever has a key, on loopback alone. `artifacts` is a folder of files to give out that the
-    public keys in the files of `trust` signed. All of these may change while it runs. The pull is made again at most
-    every `pull_s`; `ready` gets both ports. Raises StoreError, InputError, TransportError.
-    """
-    server = extra_module("omega_plugins.transports.http.server", "shard")
-    shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
-    if everybody:
-        extra_module("omega.core.identity.gate", "shard").refuse_unless_loopback(host)
-    folder = keys or settings.home / "shard"
-    tag_key, read_trust = _tag_key(folder), _trust(folder, makers)
-    ring, trusted = read_trust()
-    catalog = open_catalog(settings)
-    if trust and not artifacts:
-        raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
-    shelves = extra_module("omega.shard.shelves", "shard")
-    files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
-    context = server.tls(*certificate) if certificate else None
-    grpc_door = _grpc_door(host, grpc_port, certificate) if grpc_port is not None else None
-
-    async def served(bound: Any) -> None:
-        store = open_shard_store(location, max_devices=max_devices, home=settings.home)
-        service = shards.Service(pull_s=pull_s)
-        space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
-        shard = shards.Shard(store, catalog, tag_key, space=space, service=service)
-        app: ShardApp = apps.ShardApp(
-            shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
-        )
-
-        async def look() -> None:
-            app.entrance.use(*read_trust())
-            await app.entrance.look()
-
-        try:
-            store.bind(shard_id, hashlib.sha256(tag_key).digest()[:8])
-            await app.start()
-            async with AsyncExitStack() as beside:
-                await beside.enter_async_context(upkeep.kept_up(look))
-                if files:
-                    await beside.enter_async_context(files.watched(shard))
-                other = (await beside.enter_async_context(grpc_door(app))).port if grpc_door else None
-                told = partial(ready, bound.getsockname()[1], other)
-                await server.serve_until_told(app, bound, context=context, ready=told)
-        finally:
-            await shard.close()
-
-    spare_collector()
-    with closing(server.bind(host, port)) as bound:
-        server.run(served(bound))
 
 
 def open_shard_store(
@@ -123,6 +38,11 @@ def open_shard_store(
     if location == _DEV:
         return _postgres_dev().open_dev(_dev_folder(home), max_devices=max_devices)  # type: ignore[no-any-return]
     return _open_file(location, max_devices, create=create)
+
+
+def is_one_process(location: str) -> bool:
+    """Say whether one process at a time is to use the store at this location."""
+    return not location.startswith(_POSTGRES) and location != _DEV
 
 
 def migrate_shard_store(location: str, *, back: bool = False) -> int:
@@ -221,25 +141,3 @@ def make_certificates(
     certificates = extra_module("omega_plugins.transports.certificates", "shard")
     made: Certificates = certificates.make(folder, hosts=hosts or certificates.HOSTS, days=days, force=force)
     return made
-
-
-def _grpc_door(host: str, port: int, certificate: tuple[Path, Path] | None) -> Callable[[ShardApp], GrpcServer]:
-    """Return what serves an app over gRPC, its address and certificate checked. Raises InputError, TransportError."""
-    grpc = extra_module("omega_plugins.transports.grpc.server", "grpc")
-    credentials = grpc.tls(*certificate) if certificate else None
-    return partial(grpc.GrpcServer, address=grpc.address_of(host, port), credentials=credentials)
-
-
-def _trust(folder: Path, makers: Path | None) -> Callable[[], tuple[KeyRing, tuple[Maker, ...]]]:
-    """Return what reads the keys that sign tokens, made on first use, and the makers, as they are then."""
-    keyring, vouchers = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "vouchers"))
-    keyring.open_ring(folder / KEYS_FILE, time.time())
-    return lambda: (keyring.KeyRing.read(folder / KEYS_FILE), vouchers.read_makers(makers) if makers else ())
-
-
-def _tag_key(folder: Path) -> bytes:
-    """Return the key that turns households into tags, made on first use."""
-    secret_file = extra_module("omega.core.identity.secret_file", "shard")
-    secret_file.make_secret(folder / TAGS_FILE, secrets.token_bytes(_TAG_KEY_BYTES))
-    tag_key: bytes = secret_file.read_secret(folder / TAGS_FILE, _TAG_KEY_BYTES)
-    return tag_key

@@ -473,8 +473,11 @@ class ShardStore(ABC):
         """Admit as many devices as the code has uses, durably; codes that admit nobody any more are dropped."""
 
     @abstractmethod
-    def counts_from(self) -> Integers:
-        """Return (n,) int64 by number: since when the device's tokens count, Unix seconds; FOR_GOOD once revoked."""
+    def counts_from(self, first: int = 0) -> Integers:
+        """Return (n,) int64 by number, from `first` on: since when the device's tokens count, Unix seconds.
+
+        FOR_GOOD once revoked.
+        """
 
     @abstractmethod
     def revoke(self, device_id: bytes) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omega.core.errors import DeniedError, InputError, WireCode, WireError
+from omega.core.errors import DeniedError, InputError, OmegaError, StoreError, WireCode, WireError
 from omega.core.ports import MAX_FRAME_BYTES, Reply, SyncApp
 from omega.core.wire import Push, Reason, Resync, decode, encode, join, plan_pull
 from omega.shard.answers import Refusal, Refused
@@ -73,19 +73,20 @@ class ShardApp(SyncApp):
 
     async def _synced(self, token: str, body: bytes) -> Reply:
         try:
-            slot = self.entrance.check(token)
+            slot = await self.entrance.speaker(token)
             push = decode(body, max_bytes=MAX_FRAME_BYTES)
             if not isinstance(push, Push):
                 return Reply(400, b"the frame is no push: send a push")
             return self._reply(await self._shard.sync(slot, push))
-        except DeniedError as error:
-            return Reply(401, str(error).encode())
-        except WireError as error:
-            if error.code is WireCode.DICTIONARY:
-                return Reply(200, join([encode(self._unread())]))
-            return Reply(400, str(error).encode())
-        except InputError as error:
-            return Reply(400, str(error).encode())
+        except (DeniedError, InputError, StoreError, WireError) as error:
+            return self._refused(error)
+
+    def _refused(self, error: OmegaError) -> Reply:
+        if isinstance(error, StoreError):
+            return self._reply(self._shard.failed())
+        if isinstance(error, WireError) and error.code is WireCode.DICTIONARY:
+            return Reply(200, join([encode(self._unread())]))
+        return Reply(401 if isinstance(error, DeniedError) else 400, str(error).encode())
 
     def _unread(self) -> Resync:
         """Ask for the same without a dictionary."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from omega.core.errors import DeniedError, InputError, StoreError
 from omega.core.identity.gate import Gate
 from omega.core.identity.messages import Answer, decode, encode
-from omega.core.identity.tokens import FOR_GOOD, Tokens
+from omega.core.identity.tokens import FOR_GOOD, Tokens, claimed_slot
 from omega.core.ports import Reply
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ class Entrance:
         """`ring` signs tokens, `makers` speak for their devices; `everybody` admits whoever has a key."""
         self._shard, self._now = shard, now
         self._counts_from: list[int] = []
+        self._known = 0  # so many were read without a gap; beyond, other workers may have admitted some
+        self._learning: asyncio.Future[None] | None = None
         self._tokens = Tokens(ring, shard_id, self._since)
         self._gate = Gate(self._tokens, makers, everybody=everybody)
 
     async def start(self) -> None:
         """Read who may speak. Raises StoreError."""
-        self._counts_from = await self._shard.counts_from()
+        await self._read_new()
 
     def use(self, ring: KeyRing, makers: Iterable[Maker]) -> None:
         """Take keys and makers as they are now."""
@@ -54,9 +57,30 @@ class Entrance:
         for slot in await self._shard.revoked():
             self._note(slot, FOR_GOOD)
 
-    def check(self, token: str) -> int:
-        """Return the slot of the device that a token was given to. Raises DeniedError."""
+    async def speaker(self, token: str) -> int:
+        """Return the slot of the device that a token was given to. Raises DeniedError, StoreError."""
+        try:
+            return self._tokens.check(token, self._now())
+        except DeniedError:
+            if claimed_slot(token) < self._known:
+                raise
+        await self._learn()
         return self._tokens.check(token, self._now())
+
+    async def _learn(self) -> None:
+        """Read whom other workers have admitted since; all who wait for it are served by one reading."""
+        if self._learning is None:
+            self._learning = asyncio.ensure_future(self._read_new())
+            self._learning.add_done_callback(lambda done: done.exception())  # whoever waited may have gone away
+        await asyncio.shield(self._learning)
+
+    async def _read_new(self) -> None:
+        try:
+            first = self._known
+            self._counts_from[first:] = found = await self._shard.counts_from(first)
+            self._known = first + len(found)
+        finally:
+            self._learning = None
 
     async def enrol(self, body: bytes) -> Reply:
         """Give a challenge for an empty body, and a token for one that is answered."""
@@ -83,3 +107,4 @@ class Entrance:
         """Take note since when a slot's tokens count; reading millions anew for each would not do."""
         self._counts_from.extend([FOR_GOOD] * (slot + 1 - len(self._counts_from)))
         self._counts_from[slot] = since
+        self._known += slot == self._known

@@ -128,6 +128,10 @@ class Shard:
             receipt = replace(receipt, resolved=resolved)
         return Answer(receipt, self._pull(slot, push))
 
+    def failed(self) -> Answer:
+        """Return what is answered when the store can't be asked."""
+        return Answer(self._refused(Refusal.STORE))
+
     async def admit(self, candidate: Candidate) -> tuple[int, int] | None:
         """Return a device's slot, and since when its tokens count; None when the shard is full.
 
@@ -139,9 +143,9 @@ class Shard:
         """Return the slots of the devices that were shut out. Raises StoreError."""
         return await self._ticks.call(self._store.revoked)
 
-    async def counts_from(self) -> list[int]:
-        """Return by slot since when the device's tokens count, unix seconds. Raises StoreError."""
-        found: list[int] = (await self._ticks.call(self._store.counts_from)).tolist()
+    async def counts_from(self, first: int = 0) -> list[int]:
+        """Return by slot, from `first` on, since when the device's tokens count, unix seconds. Raises StoreError."""
+        found: list[int] = (await self._ticks.call(partial(self._store.counts_from, first))).tolist()
         return found
 
     def set_artifacts(self, artifacts: tuple[Artifact, ...]) -> None:

@@ -110,9 +110,9 @@ class ShardDevices(ShardStore):
         """Return the numbers of the devices that were shut out."""
         return [slot for (slot,) in self._tables.read("revoked")]
 
-    def counts_from(self) -> Integers:
+    def counts_from(self, first: int = 0) -> Integers:
         """Return (n,) since when the tokens of each device count, by number."""
-        return np.asarray([moment for (moment,) in self._tables.read("counts_from")], np.int64)
+        return np.asarray([moment for (moment,) in self._tables.read("counts_from", first)], np.int64)
 
     def device(self, slot: int) -> DeviceRow | None:
         """Return what is known of a device."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from omega_storage.shard_tables import Column
 
 _SQL = queries("postgres")
+CROWD = 1_000
+"""Devices among which one isn't told from others."""
 
 
 class PostgresTables(Tables):
@@ -105,7 +107,8 @@ class PostgresShardStore(SqlShardStore):
         """Connect; `closed` is called after `close`. Raises as `open` does."""
         tables = PostgresTables(url)
         super().__init__(tables, max_devices=max_devices, backup_days=backup_days)
-        self._unmixed_day, self._after = 0, closed
+        self._lately: set[int] = set()
+        self._last_day, self._after = 0, closed
 
     @classmethod
     def open(cls, url: str, *, max_devices: int = 4_000_000, backup_days: int = 7) -> Self:
@@ -124,20 +127,27 @@ class PostgresShardStore(SqlShardStore):
     def commit(self, tick: Tick) -> list[Standing]:
         """Judge the moves in order, and make versions and sums durable together."""
         standings = super().commit(tick)
-        self._unmixed_day = tick.day if tick.moves else self._unmixed_day
+        self._lately.update(move.slot for move in tick.moves)
+        self._last_day = tick.day
         return standings
 
     def rest(self) -> None:
-        """Have nobody's last commit tell him from others of the day, neither in tables nor, if allowed, in the log."""
-        if not self._unmixed_day:
+        """Have nobody's last commit tell him from CROWD others of the day, in tables and, if allowed, in the log.
+
+        Where a crowd came since the last rest that is so already.
+        """
+        came, self._lately = self._lately, set()
+        if not came:
             return
         self._settled()
-        self._tables.read("mix_devices", self._unmixed_day)
+        self._tables.read("empty_journal")
+        if len(came) >= CROWD:
+            return
+        self._tables.read("mix_devices", self._tables.among(sorted(came)), self._last_day, CROWD)
         self._tables.read("drop_versions")
         [(may,)] = self._tables.read("may_empty_log")
         for name in ("end_segment", "checkpoint") if may else ():
             self._tables.read(name)
-        self._unmixed_day = 0
 
     def close(self) -> None:
         """End the session."""

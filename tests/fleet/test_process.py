@@ -25,23 +25,23 @@ def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def pid_as_port(*, ready: Callable[[int, int | None], None]) -> None:
+def pid_as_port(*, ready: Callable[[int], None]) -> None:
     """Serve nothing until SIGTERM."""
-    ready(os.getpid(), None)
+    ready(os.getpid())
     signal.pause()
 
 
-def stubborn(*, ready: Callable[[int, int | None], None]) -> None:
+def stubborn(*, ready: Callable[[int], None]) -> None:
     """Take no SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pid_as_port(ready=ready)
 
 
-def refusing(*, ready: Callable[[int, int | None], None]) -> None:
+def refusing(*, ready: Callable[[int], None]) -> None:
     raise StoreError("x is full, allowed: room: make some")
 
 
-def leaving(*, ready: Callable[[int, int | None], None]) -> None:
+def leaving(*, ready: Callable[[int], None]) -> None:
     os._exit(3)
 
 

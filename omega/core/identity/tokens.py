@@ -87,6 +87,11 @@ class Tokens:
         return slot
 
 
+def claimed_slot(token: str) -> int:
+    """Return the slot that a token says it was given to, true or not. Raises DeniedError."""
+    return _unpacked(_bytes_of(token))[2]
+
+
 def _bytes_of(token: str) -> bytes:
     if len(token) != TOKEN_CHARS:
         _deny("malformed")

@@ -154,6 +154,8 @@ class ShardStoreContract(ABC):
         assert not store.revoke(an_id(77))
         assert store.enrol([an_id(3), an_id(4)], NOW + 9) == [None, 4]
         assert store.counts_from()[2:5].tolist() == [NOW, FOR_GOOD, NOW]
+        assert store.counts_from(first=3).tolist() == [FOR_GOOD] + [NOW] * 46
+        assert store.counts_from(first=50).tolist() == []
         assert [s.verdict for s in told(store, a_move(3, 1, a_sample()))] == [Verdict.STRANGER]
         assert sums_of(store) == {}
 

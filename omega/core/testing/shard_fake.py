@@ -245,9 +245,9 @@ class MemoryShardStore(ShardStore):
         """Return the numbers of the devices that were shut out."""
         return [row.slot for row in self._devices if row.revoked]
 
-    def counts_from(self) -> Integers:
+    def counts_from(self, first: int = 0) -> Integers:
         """Return (n,) since when the tokens of each device count."""
-        return np.asarray([row.counts_from for row in self._devices], np.int64)
+        return np.asarray([row.counts_from for row in self._devices[first:]], np.int64)
 
     def device(self, slot: int) -> DeviceRow | None:
         """Return what is known of a device."""

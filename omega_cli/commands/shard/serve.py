@@ -31,6 +31,9 @@ def serve(
     cert: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="What omega shard cert made.", show_default="plain HTTP")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that serve it; more than one share a Postgres.")
+    ] = 1,
     enrol: Annotated[
         str,
         typer.Option(
@@ -52,26 +55,28 @@ def serve(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use."""
-    from omega.shards import serve_shard
+    """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use.
+
+    Several workers are replaced one by one at SIGHUP, and who dies at once.
+    """
+    from omega.serving import Ports, Serving, serve_shard
 
     if enrol not in ("vouched", "open"):
         raise InputError(f"enrol is {enrol!r}, allowed: vouched, open")
     secure = "s" if cert else ""
 
-    def ready(bound: int, grpc_bound: int | None) -> None:
-        addresses = {"url": f"http{secure}://{host}:{bound}"}
-        if grpc_bound is not None:
-            addresses["grpc_url"] = f"grpc{secure}://{host}:{grpc_bound}"
+    def ready(ports: Ports) -> None:
+        addresses = {"url": f"http{secure}://{host}:{ports.http}"}
+        if ports.grpc is not None:
+            addresses["grpc_url"] = f"grpc{secure}://{host}:{ports.grpc}"
         if json:
             render.json_line({"pid": os.getpid(), **addresses})
         else:
             render.line(f"ready: process {os.getpid()} serves {' and '.join(addresses.values())}")
 
-    render.log_to_stderr()
-    serve_shard(
-        options.settings(catalog=catalog),
-        store,
+    serving = Serving(
+        settings=options.settings(catalog=catalog),
+        store=store,
         shard_id=shard_id,
         region=region,
         max_devices=max_devices,
@@ -83,6 +88,7 @@ def serve(
         makers=makers,
         everybody=enrol == "open",
         artifacts=artifacts,
-        trust=trust or (),
-        ready=ready,
+        trust=tuple(trust or ()),
+        workers=workers,
     )
+    serve_shard(serving, ready=ready, prepare=render.log_to_stderr)

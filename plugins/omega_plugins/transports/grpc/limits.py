@@ -41,10 +41,10 @@ class Limits(msgspec.Struct, frozen=True):
     drain_s: float = 10
     """How long a stopping server goes on with what it has begun."""
 
-    def options(self) -> Options:
+    def options(self, *, shared: bool = False) -> Options:
         """Return what gRPC's core sees to."""
         return [
-            ("grpc.so_reuseport", 0),  # else a second server takes the same port without a word
+            ("grpc.so_reuseport", int(shared)),  # else a second server takes the same port without a word
             ("grpc.max_receive_message_length", self.message_bytes),
             ("grpc.max_metadata_size", self.head_bytes),
             ("grpc.absolute_max_metadata_size", self.head_bytes),

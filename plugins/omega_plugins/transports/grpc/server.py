@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from omega.core.ports import SyncApp
 
 
-def address_of(host: str, port: int) -> str:
+def address_of(host: str, port: int, *, shared: bool = False) -> str:
     """Return host and port as gRPC takes them, once it is clear that they can be served at.
 
-    gRPC binds its port itself and says little of what is in the way. Raises InputError, TransportError.
+    gRPC binds its port itself and says little of what is in the way. With `shared` other processes may serve there too.
+    Raises InputError, TransportError.
     """
-    with closing(bind(host, port)) as tried:
+    with closing(bind(host, port, shared=shared, listening=False)) as tried:
         name = tried.getsockname()[0]
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
@@ -46,9 +47,10 @@ class GrpcServer:
         *,
         limits: Limits | None = None,
         credentials: grpc.ServerCredentials | None = None,
+        shared: bool = False,
     ) -> None:
-        """Serve at an `address_of`; with `credentials` (see `tls`) it speaks grpcs."""
-        self._app, self._address, self._credentials = app, address, credentials
+        """Serve at an `address_of`, if `shared` beside others; with `credentials` (see `tls`) it speaks grpcs."""
+        self._app, self._address, self._credentials, self._shared = app, address, credentials, shared
         self._limits = limits or Limits()
         self._server: grpc.aio.Server | None = None
         self.port = 0
@@ -57,7 +59,7 @@ class GrpcServer:
     async def __aenter__(self) -> Self:
         """Begin. Raises TransportError when the address can't be served at any more."""
         self._server = grpc.aio.server(
-            handlers=Door(self._app, self._limits).handlers(), options=self._limits.options()
+            handlers=Door(self._app, self._limits).handlers(), options=self._limits.options(shared=self._shared)
         )
         try:
             if self._credentials:

@@ -33,10 +33,11 @@ _BACKLOG = 2048
 _LOOK_S = 0.25
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Return a listening socket; with `shared` other processes may bind the same port and share its connections.
+def bind(host: str, port: int, *, shared: bool = False, listening: bool = True) -> socket.socket:
+    """Return a listening socket; with `shared` other sockets may be bound to the port and share its connections.
 
-    Port 0 takes a free one. Raises InputError for a port that is none, TransportError.
+    One that isn't `listening` keeps the port, and gets none. Port 0 takes a free one. Raises InputError for a port that
+    is none, TransportError.
     """
     if not 0 <= port <= 65_535:  # the C library takes 70,000 for 4,464
         raise InputError(f"port is {port}, allowed: 0..65,535")
@@ -52,7 +53,8 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
-        bound.listen(_BACKLOG)
+        if listening:
+            bound.listen(_BACKLOG)
     except (OSError, OverflowError) as error:
         bound.close()
         told = f"{host}:{port} can't be served at ({error}): end what holds it, or choose another port"

@@ -46,7 +46,7 @@ FROM unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[]) AS u (slot, d
 
 -- name: counts_from
 -- Since when the tokens of each count, by number.
-SELECT counts_from FROM device ORDER BY slot
+SELECT counts_from FROM device WHERE slot >= $1::bigint ORDER BY slot
 
 -- name: device_count
 -- Numbers are dense.
@@ -237,13 +237,19 @@ DELETE FROM audience WHERE title = $1
 SELECT DISTINCT key >> 4 FROM sums WHERE key < 0
 
 -- name: mix_devices
--- Each row's hidden xmin names the commit that wrote it: write all of the day's again, as of one moment.
-UPDATE device SET seen_day = seen_day
-WHERE slot IN (SELECT slot FROM device WHERE seen_day >= $1 ORDER BY slot FOR UPDATE SKIP LOCKED)
+-- Each row's hidden xmin names the commit that wrote it: write these again, and others of the day, as of one moment.
+UPDATE device SET seen_day = seen_day WHERE slot IN (
+    SELECT slot FROM device
+    WHERE slot = ANY($1) OR slot IN (SELECT slot FROM device WHERE seen_day >= $2::bigint LIMIT $3::bigint)
+    ORDER BY slot FOR UPDATE SKIP LOCKED)
+
+-- name: empty_journal
+-- What was added up, to the last byte where nobody writes.
+VACUUM (SKIP_LOCKED) journal
 
 -- name: drop_versions
 -- Those before.
-VACUUM (SKIP_LOCKED, TRUNCATE FALSE) device, journal, sums
+VACUUM (SKIP_LOCKED, TRUNCATE FALSE) device, sums
 
 -- name: may_empty_log
 -- Few users may.

@@ -8,7 +8,7 @@ INSERT INTO device (slot, device_id, counts_from, seen_day, mark_day) VALUES (?1
 
 -- name: counts_from
 -- Since when the tokens of each count, by number.
-SELECT counts_from FROM device ORDER BY slot
+SELECT counts_from FROM device WHERE slot >= ? ORDER BY slot
 
 -- name: device_count
 -- Numbers are dense.

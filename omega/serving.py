@@ -1,0 +1,256 @@
+"""A shard as it is served: its store, its doors, its workers, and what an operator changes beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import signal
+import time
+from contextlib import AsyncExitStack, ExitStack, closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from omega.compose import extra_module, open_catalog
+from omega.core.errors import InputError
+from omega.core.machine import spare_collector
+from omega.core.settings import Settings
+from omega.shards import MAX_DEVICES, is_one_process, open_shard_store
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Callable
+
+    from omega.core.catalog import Catalog
+    from omega.core.identity.keyring import KeyRing
+    from omega.core.identity.vouchers import Maker
+    from omega.shard.app import ShardApp
+    from omega.shard.shelves import Published
+    from omega_plugins.transports.grpc.server import GrpcServer
+
+    Ready: TypeAlias = Callable[["Ports"], None]
+
+SHARD_SPACE = "minilm-int4"
+"""What taste codes are of."""
+KEYS_FILE, TAGS_FILE = "keys.json", "tags.key"
+MOST_WORKERS = 64
+_TAG_KEY_BYTES = 32
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """What is served, and how."""
+
+    settings: Settings
+    store: str
+    """As for `open_shard_store`."""
+    shard_id: int = 0
+    region: str = ""
+    max_devices: int = MAX_DEVICES
+    host: str = "127.0.0.1"
+    port: int = 8443
+    """For HTTP; 0 takes a free one."""
+    grpc_port: int | None = None
+    """For gRPC, if any."""
+    certificate: tuple[Path, Path] | None = None
+    """Chain and key, PEM: it speaks https and grpcs."""
+    keys: Path | None = None
+    """The folder of its secrets; by default shard in the home."""
+    makers: Path | None = None
+    """A file of those whose certificates admit a TV."""
+    everybody: bool = False
+    """Admit whoever has a key, on loopback alone."""
+    artifacts: Path | None = None
+    """A folder of files to give out,"""
+    trust: tuple[Path, ...] = ()
+    """that the public keys in these files signed."""
+    pull_s: float = 5.0
+    """The pull is made again at most so often."""
+    workers: int = 1
+    """Processes that serve it; more than one share a Postgres."""
+
+    @property
+    def secrets(self) -> Path:
+        """The folder of its secrets."""
+        return self.keys or self.settings.home / "shard"
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """Where a shard listens."""
+
+    http: int
+    grpc: int | None = None
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def serve_shard(serving: Serving, *, ready: Ready = _nothing, prepare: Callable[[], None] = _nothing) -> None:
+    """Serve until SIGTERM or SIGINT, in this process, or in workers that it keeps up and replaces at SIGHUP.
+
+    Keys, makers, revoked TVs and files may change while it runs. `ready` gets the ports; `prepare` is called first in
+    each process, and must be picklable for workers. Raises StoreError, InputError, TransportError, OmegaError.
+    """
+    prepare()
+    if not 1 <= serving.workers <= MOST_WORKERS:
+        raise InputError(f"workers is {serving.workers}, allowed: 1..{MOST_WORKERS}")
+    if serving.workers > 1 and is_one_process(serving.store):
+        told = f"workers is {serving.workers}, allowed: 1 on a file, which one process at a time writes"
+        raise InputError(f"{told}: name a postgresql:// store")
+    checked = _checked(serving)
+    if serving.workers == 1:
+        with closing(_bind(serving.host, serving.port)) as bound:
+            _serve(serving, checked, bound, ready)
+    else:
+        _keep_workers(serving, ready, prepare)
+
+
+def _keep_workers(serving: Serving, ready: Ready, prepare: Callable[[], None]) -> None:
+    """Keep them up; a store that can't be opened is told before any begins."""
+    with closing(open_shard_store(serving.store, home=serving.settings.home)), ExitStack() as held:
+        serving, listeners = _held_ports(serving, held)
+        child, workers = extra_module("omega.core.child", "shard"), extra_module("omega.shard.workers", "shard")
+
+        def started(number: int) -> Any:
+            return child.Child(partial(_work, prepare, serving, listeners[number]))
+
+        asyncio.run(_kept_up(workers.Workers(started, serving.workers), ready))
+
+
+async def _kept_up(workers: Any, ready: Ready) -> None:
+    loop, rolling = asyncio.get_running_loop(), set[asyncio.Task[None]]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, workers.stop)
+    loop.add_signal_handler(signal.SIGHUP, lambda: rolling.add(asyncio.create_task(workers.roll())))
+    await workers.run(lambda told: ready(told[0]))
+
+
+def _held_ports(serving: Serving, held: ExitStack) -> tuple[Serving, list[socket.socket]]:
+    """Return a listener for each worker, and the ports that were taken: they stay while a worker is away."""
+    for taken in filter(None, (serving.port, serving.grpc_port)):
+        _bind(serving.host, taken, listening=False).close()  # a shared one wouldn't notice another shard there
+    listeners: list[socket.socket] = []
+    for _ in range(serving.workers):
+        port = listeners[0].getsockname()[1] if listeners else serving.port
+        listeners.append(held.enter_context(closing(_bind(serving.host, port, shared=True))))
+    ports = {"port": listeners[0].getsockname()[1]}
+    if serving.grpc_port is not None:
+        kept = held.enter_context(closing(_bind(serving.host, serving.grpc_port, shared=True, listening=False)))
+        ports["grpc_port"] = kept.getsockname()[1]
+    return msgspec.structs.replace(serving, **ports), listeners
+
+
+def _work(prepare: Callable[[], None], serving: Serving, bound: socket.socket, *, ready: Ready) -> None:
+    """Be a worker."""
+    prepare()
+    with closing(bound):
+        _serve(serving, _checked(serving), bound, ready)
+
+
+def _bind(host: str, port: int, **how: bool) -> socket.socket:
+    bound: socket.socket = extra_module("omega_plugins.transports.http.server", "shard").bind(host, port, **how)
+    return bound
+
+
+def _serve(serving: Serving, checked: _Checked, bound: socket.socket, ready: Ready) -> None:
+    """Serve in this process, until it is told to end."""
+    spare_collector()
+    extra_module("omega_plugins.transports.http.server", "shard").run(_served(serving, checked, bound, ready))
+
+
+async def _served(serving: Serving, checked: _Checked, bound: socket.socket, ready: Ready) -> None:
+    server = extra_module("omega_plugins.transports.http.server", "shard")
+    shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
+    space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
+    store = open_shard_store(serving.store, max_devices=serving.max_devices, home=serving.settings.home)
+    service = shards.Service(pull_s=serving.pull_s)
+    shard = shards.Shard(store, checked.catalog, checked.tag_key, space=space, service=service)
+    ring, makers = checked.read_trust()
+    files = checked.files
+    app: ShardApp = apps.ShardApp(
+        shard, serving.shard_id, ring, region=serving.region, makers=makers, everybody=serving.everybody, files=files
+    )
+
+    async def look() -> None:
+        app.entrance.use(*checked.read_trust())
+        await app.entrance.look()
+
+    try:
+        store.bind(serving.shard_id, hashlib.sha256(checked.tag_key).digest()[:8])
+        await app.start()
+        async with AsyncExitStack() as beside:
+            await beside.enter_async_context(upkeep.kept_up(look))
+            if files:
+                await beside.enter_async_context(files.watched(shard))
+            grpc = (await beside.enter_async_context(checked.grpc_door(app))).port if checked.grpc_door else None
+            told = partial(ready, Ports(bound.getsockname()[1], grpc))
+            await server.serve_until_told(app, bound, context=checked.context, ready=told)
+    finally:
+        await shard.close()
+
+
+class _Checked(NamedTuple):
+    """What a shard needs of files and addresses, found good before its store is opened."""
+
+    catalog: Catalog
+    tag_key: bytes
+    read_trust: Callable[[], tuple[KeyRing, tuple[Maker, ...]]]
+    """Returns the keys that sign tokens, and the makers, as they are then."""
+    files: Published | None
+    context: ssl.SSLContext | None
+    grpc_door: Callable[[ShardApp], GrpcServer] | None
+
+
+def _checked(serving: Serving) -> _Checked:
+    """Read what it needs; secrets are made on first use. Raises InputError, ArtifactError, TransportError."""
+    if serving.everybody:
+        extra_module("omega.core.identity.gate", "shard").refuse_unless_loopback(serving.host)
+    folder, tls = serving.secrets, extra_module("omega_plugins.transports.http.server", "shard").tls
+    keyring, vouchers = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "vouchers"))
+    keyring.open_ring(folder / KEYS_FILE, time.time())
+
+    def read_trust() -> tuple[KeyRing, tuple[Maker, ...]]:
+        ring: KeyRing = keyring.KeyRing.read(folder / KEYS_FILE)
+        return ring, vouchers.read_makers(serving.makers) if serving.makers else ()
+
+    read_trust()
+    catalog = open_catalog(serving.settings)
+    return _Checked(
+        catalog,
+        _tag_key(folder),
+        read_trust,
+        _files(serving, catalog),
+        tls(*serving.certificate) if serving.certificate else None,
+        _grpc_door(serving) if serving.grpc_port is not None else None,
+    )
+
+
+def _tag_key(folder: Path) -> bytes:
+    """Return the key that turns households into tags."""
+    secret_file = extra_module("omega.core.identity.secret_file", "shard")
+    secret_file.make_secret(folder / TAGS_FILE, secrets.token_bytes(_TAG_KEY_BYTES))
+    tag_key: bytes = secret_file.read_secret(folder / TAGS_FILE, _TAG_KEY_BYTES)
+    return tag_key
+
+
+def _files(serving: Serving, catalog: Catalog) -> Published | None:
+    if serving.trust and not serving.artifacts:
+        told = f"trust is {serving.trust[0]}, without artifacts"
+        raise InputError(f"{told}: name their folder with --artifacts, or leave it out")
+    if not serving.artifacts:
+        return None
+    shelves = extra_module("omega.shard.shelves", "shard")
+    files: Published = shelves.Published.open(serving.artifacts, serving.trust, catalog)
+    return files
+
+
+def _grpc_door(serving: Serving) -> Callable[[ShardApp], GrpcServer]:
+    """Return what serves an app over gRPC, its address and certificate checked."""
+    grpc, shared = extra_module("omega_plugins.transports.grpc.server", "grpc"), serving.workers > 1
+    credentials = grpc.tls(*serving.certificate) if serving.certificate else None
+    address = grpc.address_of(serving.host, serving.grpc_port, shared=shared)
+    return partial(grpc.GrpcServer, address=address, credentials=credentials, shared=shared)

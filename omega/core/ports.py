@@ -551,6 +551,13 @@ class ShardStore(ABC):
     def fold(self, known: Mapping[int, int]) -> int:
         """Add the rows of unknown titles to those of the catalog, by hash and ordinal; return how many titles."""
 
+    def another(self) -> ShardStore | None:
+        """Return another session of the same store, for a thread of its own; None where there is just one at a time.
+
+        What it reads and folds doesn't hold up the ticks of this one. Sums that it reads are those of its last `fold`.
+        """
+        return None
+
     @abstractmethod
     def rest(self) -> None:
         """Do what is best done while nobody waits: MUST leave no log of single commits behind."""

@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from array import array
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -67,7 +66,7 @@ class Shard:
 
         `key`, KEY_BYTES, makes the tags of households; `space` is the code of the one that taste codes are of.
         """
-        self._store, self._key, self._space, self._now = store, key, space, now
+        self._key, self._space, self._now = key, space, now
         self.service = service or Service()
         self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
         self._ticks = Ticks(store, self._today, tick_s=self.service.tick_s, most_waiting=self.service.most_waiting)
@@ -86,6 +85,7 @@ class Shard:
 
     async def start(self) -> None:
         """Make the first pull. Raises StoreError."""
+        await self._ticks.start()
         await self.make_pull()
 
     @property
@@ -137,15 +137,15 @@ class Shard:
 
         Raises DeniedError, StoreError.
         """
-        return await self._ticks.call(partial(self._store.admit, candidate, int(self._now())))
+        return await self._ticks.call(lambda store: store.admit(candidate, int(self._now())))
 
     async def revoked(self) -> list[int]:
         """Return the slots of the devices that were shut out. Raises StoreError."""
-        return await self._ticks.call(self._store.revoked)
+        return await self._ticks.call(lambda store: store.revoked())
 
     async def counts_from(self, first: int = 0) -> list[int]:
         """Return by slot, from `first` on, since when the device's tokens count, unix seconds. Raises StoreError."""
-        found: list[int] = (await self._ticks.call(partial(self._store.counts_from, first))).tolist()
+        found: list[int] = (await self._ticks.call(lambda store: store.counts_from(first))).tolist()
         return found
 
     def set_artifacts(self, artifacts: tuple[Artifact, ...]) -> None:
@@ -156,7 +156,7 @@ class Shard:
     async def set_catalog(self, catalog: Catalog) -> None:
         """Go on with a newer epoch: what was known by hash joins its titles. Raises StoreError."""
         intake = Intake(catalog, self._key)
-        folded = self._ticks.between(partial(self._store.fold, intake.ordinals))
+        folded = self._ticks.between(lambda store: store.fold(intake.ordinals))
         self._read_by(intake)
         await folded
         await self.make_pull()
@@ -164,8 +164,9 @@ class Shard:
     async def make_pull(self) -> None:
         """Make the pull from what is stored now. Raises StoreError."""
         self._made_at = asyncio.get_running_loop().time()
-        await self._ticks.call(partial(self._store.fold, self._intake.ordinals))
-        self._show(await self._ticks.call(partial(Board.read, self._store, self._today(), self._intake.counts)))
+        known, counts = self._intake.ordinals, self._intake.counts
+        await self._ticks.call(lambda store: store.fold(known))
+        self._show(await self._ticks.call(lambda store: Board.read(store, self._today(), counts)))
 
     async def drain(self) -> None:
         """Take nobody any more, and return once all that wait are answered."""

@@ -1,7 +1,7 @@
 """Group commit: what arrives within a tick is committed together, and waits for the disk once.
 
 While one tick is committed in the store's thread the next one gathers; commits never overlap. Nobody is answered before
-the commit that counted him is durable.
+the commit that counted him is durable. Where the store has a second session, what isn't a tick goes on beside them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ REST_EVERY_S = 10.0
 
 
 class Ticks:
-    """The queue in front of a store, and the one thread that uses it."""
+    """The queue in front of a store, and the threads that use it."""
 
     def __init__(self, store: ShardStore, today: Callable[[], int], *, tick_s: float, most_waiting: int) -> None:
         """Take over the store, which `close` closes."""
         self._store, self._today, self._tick_s, self._most_waiting = store, today, tick_s, most_waiting
-        self._thread = ThreadPoolExecutor(1, "omega-shard-store")
+        self._thread = self._side_thread = ThreadPoolExecutor(1, "omega-shard-store")
+        self._beside = store
         self._waiting: list[Waiting] = []
         self._committing = 0
         self._idle = asyncio.Event()
@@ -70,15 +71,21 @@ class Ticks:
             self._timer = loop.call_later(self._tick_s, self._begin)
         return await future
 
-    async def call(self, what: Callable[[], T]) -> T:
-        """Run something on the store, in its thread and in turn."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+    async def start(self) -> None:
+        """Have another session of the store for what isn't a tick, if there may be one. Raises StoreError."""
+        other = await self.call(lambda store: store.another())
+        if other is not None:
+            self._beside, self._side_thread = other, ThreadPoolExecutor(1, "omega-shard-side")
 
-    def between(self, what: Callable[[], T]) -> asyncio.Future[T]:
+    async def call(self, what: Callable[[ShardStore], T]) -> T:
+        """Run something on the store that is no tick; one after the other."""
+        return await asyncio.get_running_loop().run_in_executor(self._side_thread, what, self._beside)
+
+    def between(self, what: Callable[[ShardStore], T]) -> asyncio.Future[T]:
         """Run something on the store after all moves that were handed in until now, and before any later one."""
         while self._waiting:
             self._begin()
-        return asyncio.get_running_loop().run_in_executor(self._thread, what)
+        return asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
 
     async def drain(self) -> None:
         """Return once nobody waits any more."""
@@ -90,8 +97,10 @@ class Ticks:
         for timer in (self._timer, self._resting):
             if timer is not None:
                 timer.cancel()
-        await self.call(self._store.close)
-        self._thread.shutdown()
+        loop = asyncio.get_running_loop()
+        for thread, store in {self._side_thread: self._beside, self._thread: self._store}.items():
+            await loop.run_in_executor(thread, store.close)
+            thread.shutdown()
 
     def _begin(self) -> None:
         if self._timer is not None:

@@ -7,6 +7,7 @@ of sums gains nothing, since every tick has the titles that everybody watches, a
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omega.core.errors import StoreError
@@ -100,6 +101,8 @@ class PostgresShardStore(SqlShardStore):
     """Devices and sums in one database; use it from one thread at a time."""
 
     NAME: ClassVar[str] = "postgres"
+    MOST_WAITING: ClassVar[int] = 1 << 20
+    """Another session adds them up beside the ticks, which would wait for it."""
 
     def __init__(
         self, url: str, *, max_devices: int = 4_000_000, backup_days: int = 7, closed: Callable[[], None] = lambda: None
@@ -107,6 +110,7 @@ class PostgresShardStore(SqlShardStore):
         """Connect; `closed` is called after `close`. Raises as `open` does."""
         tables = PostgresTables(url)
         super().__init__(tables, max_devices=max_devices, backup_days=backup_days)
+        self._open_another = partial(PostgresShardStore, url, max_devices=max_devices, backup_days=backup_days)
         self._lately: set[int] = set()
         self._last_day, self._after = 0, closed
 
@@ -123,6 +127,12 @@ class PostgresShardStore(SqlShardStore):
         """The number of the schema that the database has."""
         [(number,)] = self._tables.read("schema_version")
         return int(number)
+
+    def another(self) -> PostgresShardStore:
+        """Return another session; both use one database as two workers would."""
+        other = self._open_another()
+        other._lags = True  # noqa: SLF001  (one of its own kind)
+        return other
 
     def commit(self, tick: Tick) -> list[Standing]:
         """Judge the moves in order, and make versions and sums durable together."""

@@ -39,9 +39,15 @@ def a_row(title: int = 7, milli: int = 1000, slot: int = 4, day: int = TODAY, ta
     return Row(title, slot, day, milli, taste)
 
 
+def summed_up(store: ShardStore) -> dict[tuple[int, int], tuple[int, int, int]]:
+    """Return the same of a store, with all ticks until now."""
+    store.fold({})
+    return sums_of(store)
+
+
 async def summed(shard: Shard) -> dict[tuple[int, int], tuple[int, int, int]]:
     """Return samples, success and households by title and context, read in the thread that has the store."""
-    return await shard._ticks.call(lambda: sums_of(shard._store))
+    return await shard._ticks.call(summed_up)
 
 
 def on_shard(

@@ -42,7 +42,7 @@ store.enrol([an_id(slot) for slot in range(50)], NOW)
 async def play(shard):
     kinds, _ = await share(shard, 1)
     assert kinds == {Ack}, kinds
-    assert await shard._ticks.call(lambda: counted(store)) == 400
+    assert await shard._ticks.call(counted) == 400
     with ballast.open("wb", buffering=0) as out:
         try:
             while True:
@@ -59,12 +59,12 @@ async def play(shard):
     assert kinds == {Refused}, kinds
     assert {receipt.reason for receipt in receipts} == {Refusal.STORE}
     assert min(receipt.retry_after_s for receipt in receipts) >= 15
-    assert await shard._ticks.call(lambda: counted(store)) == 400 * (version - 1)
+    assert await shard._ticks.call(counted) == 400 * (version - 1)
     assert (await share(shard, version))[0] == {Refused}
     ballast.unlink()
     for later in range(version, version + 3):
         assert (await share(shard, later))[0] == {Ack}
-        assert await shard._ticks.call(lambda: counted(store)) == 400 * later
+        assert await shard._ticks.call(counted) == 400 * later
 
 on_shard(store, play)
 """
@@ -75,14 +75,14 @@ store.enrol([an_id(slot) for slot in range(50)], NOW)
 
 async def play(shard):
     assert (await share(shard, 1))[0] == {Ack}
-    await shard._ticks.call(lambda: store._connection.execute("PRAGMA query_only = ON").fetchall())
+    await shard._ticks.call(lambda _: store._connection.execute("PRAGMA query_only = ON").fetchall())
     for _ in range(3):
         kinds, receipts = await share(shard, 2)
         assert kinds == {Refused}, kinds
-    await shard._ticks.call(lambda: store._connection.execute("PRAGMA query_only = OFF").fetchall())
-    assert await shard._ticks.call(lambda: counted(store)) == 400
+    await shard._ticks.call(lambda _: store._connection.execute("PRAGMA query_only = OFF").fetchall())
+    assert await shard._ticks.call(counted) == 400
     assert (await share(shard, 2))[0] == {Ack}
-    assert await shard._ticks.call(lambda: counted(store)) == 800
+    assert await shard._ticks.call(counted) == 800
 
 on_shard(store, play)
 """

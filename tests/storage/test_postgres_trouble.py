@@ -20,7 +20,7 @@ from omega.core.shard_records import ALL_SLOTS, Move, Sample, Tick, Verdict, unk
 from omega.core.testing.shard_contract import NOW, TODAY, a_move, a_sample, a_tag, an_id, sums_of, told
 from omega.core.wire import Ack
 from omega.shard.answers import Refusal, Refused
-from tests.shard.playing import a_push, a_row, on_shard
+from tests.shard.playing import a_push, a_row, on_shard, summed_up
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'exogenesis-omega[postgres]'")
 
@@ -78,8 +78,8 @@ def test_devices_come_later_while_the_server_is_away(databases: Databases, tmp_p
         server.run()
         for version in (2, 3):
             assert {type(receipt) for receipt in await share(shard, version)} == {Ack}
-        counted = await shard._ticks.call(lambda: samples_of(store))
-        assert sum(count for (_, slot), count in counted.items() if slot == ALL_SLOTS) == 3 * 8 * DEVICES
+        counted = await shard._ticks.call(summed_up)
+        assert sum(count for (_, slot), (count, *_) in counted.items() if slot == ALL_SLOTS) == 3 * 8 * DEVICES
 
     on_shard(store, play)
 

@@ -25,5 +25,7 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int = 16_384
     """503 with retry-after for those beyond; beyond twice as many they are closed unheard."""
     retry_after_s: int = 30
+    last_s: float = 1
+    """How long a new connection that a stopping server has accepted may take to ask."""
     drain_s: float = 10
     """How long a stopping server goes on with what it has begun."""

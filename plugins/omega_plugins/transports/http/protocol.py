@@ -115,7 +115,7 @@ class Protocol(HttpToolsProtocol):
                 self.transport.abort()
             return
         self._stuck_s = None
-        if self._phase is Phase.FIRST and waited_s > self._limits.head_s:
+        if self._phase is Phase.FIRST and waited_s > (self._limits.last_s if self._ending else self._limits.head_s):
             self.transport.close()
         elif self._phase is Phase.HEAD and waited_s > self._limits.head_s:
             self._refuse(408, "the head took too long")
@@ -123,9 +123,9 @@ class Protocol(HttpToolsProtocol):
             self._refuse(408, "the body took too long")
 
     def shutdown(self) -> None:
-        """End after the request that is on its way, if one is."""
+        """End after the request that is on its way, if one is; who has just come may still ask."""
         self._ending = True
-        if self._phase in (Phase.FIRST, Phase.NEXT):
+        if self._phase is Phase.NEXT:
             super().shutdown()
         elif self._phase is Phase.BODY:
             self.cycle.keep_alive = False

@@ -119,6 +119,10 @@ WHERE d.slot = u.slot::integer
 -- A tick.
 INSERT INTO journal (day, samples, told) VALUES ($1, $2, $3)
 
+-- name: waiting
+-- How many samples of so many bytes it holds.
+SELECT coalesce(sum(length(samples)), 0) / $1::bigint FROM journal
+
 -- name: has_journal
 -- Whether a fold has anything to do.
 SELECT EXISTS (SELECT 1 FROM journal)

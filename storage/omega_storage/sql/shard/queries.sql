@@ -70,6 +70,10 @@ WHERE slot = ?1
 -- A tick.
 INSERT INTO journal (day, samples, told) VALUES (?, ?, ?)
 
+-- name: waiting
+-- How many samples of so many bytes it holds.
+SELECT coalesce(sum(length(samples)), 0) / ? FROM journal
+
 -- name: has_journal
 -- Whether a fold has anything to do.
 SELECT EXISTS (SELECT 1 FROM journal)

@@ -147,12 +147,10 @@ class PostgresShardStore(SqlShardStore):
         Where a crowd came since the last rest that is so already.
         """
         came, self._lately = self._lately, set()
-        if not came:
+        if not 0 < len(came) < CROWD:
             return
         self._settled()
         self._tables.read("empty_journal")
-        if len(came) >= CROWD:
-            return
         self._tables.read("mix_devices", self._tables.among(sorted(came)), self._last_day, CROWD)
         self._tables.read("drop_versions")
         [(may,)] = self._tables.read("may_empty_log")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,16 +20,18 @@ from omega.core.shard_records import ALL_SLOTS, DAY_S, unknown_title
 from omega.core.types import title_key
 from omega.core.wire import title_hash
 from omega.device.sync.entry import Entry, Passport
-from omega_storage import connection
-from omega_storage.shard_sqlite import SqliteShardStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from random import Random
 
+    from omega.claims.once_store import Keeper
     from omega.core.catalog import Catalog
     from omega.core.ports import TransportClient
+
+    Keep: TypeAlias = Callable[[Path, str], Keeper]
+    """Makes what keeps a shard's store, by a folder and the shard's name."""
 
 Sums: TypeAlias = "Counter[tuple[str, int, str]]"
 """By title, context, and whether samples are counted or the thousandths of their success."""
@@ -57,10 +58,12 @@ class Clock:
 class ShardProcess:
     """A shard in a process of its own, at one port for good."""
 
-    def __init__(self, folder: Path, shard_id: int, clock: Clock, epochs: list[Catalog], *, forgets: bool) -> None:
+    def __init__(
+        self, folder: Path, shard_id: int, clock: Clock, epochs: list[Catalog], keep: Keep, *, forgets: bool
+    ) -> None:
         """Begin with the first of `epochs`; with `forgets` it loses, when killed, where its devices stood."""
         self.name, self._folder, self._clock, self._forgets = f"shard-{shard_id}", folder, clock, forgets
-        self._store = folder / f"{self.name}.db"
+        self._keeper = keep(folder, self.name)
         self._epochs = [folder / f"epoch-{catalog.epoch}.jsonl" for catalog in epochs]
         for catalog, path in zip(epochs, self._epochs, strict=True):
             catalog.write(path)
@@ -75,7 +78,7 @@ class ShardProcess:
         self._place.bind((HOST, 0))
         port = self._place.getsockname()[1]
         self.url = f"http://{HOST}:{port}"
-        given = Given(shard_id, port, str(self._store), str(clock.file))
+        given = Given(shard_id, port, self._keeper.location, str(clock.file))
         command = [sys.executable, "-m", "omega.claims.once_shard", msgspec.json.encode(given).decode()]
         self._forker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -102,15 +105,13 @@ class ShardProcess:
             self._end(signal.SIGKILL)
             self.done["kills"] += 1
             if self._forgets:
-                with closing(connection.connect(str(self._store))) as database:
-                    database.execute("UPDATE device SET version = 0")
+                self._keeper.forget()
 
     def back_up(self) -> None:
         """Copy the database while it is used."""
         self._number += 1
         copy = self._folder / f"{self.name}-{self._number}.backup"
-        with closing(SqliteShardStore.open(self._store)) as store:
-            store.backup(copy)
+        self._keeper.back_up(copy)
         self._backups.append((self._clock.now, copy))
 
     def restore(self, random: Random) -> None:
@@ -123,10 +124,8 @@ class ShardProcess:
         if self._backups:
             if self.running:
                 self._end(random.choice([signal.SIGKILL, signal.SIGTERM]))
-            for suffix in ("-wal", "-shm"):
-                self._store.with_name(self._store.name + suffix).unlink(missing_ok=True)
             at, copy = random.choice(self._backups)
-            shutil.copyfile(copy, self._store)
+            self._keeper.put_back(copy)
             self._keep_backups(0, at)
             self.done["restores"] += 1
         self.start()
@@ -137,8 +136,8 @@ class ShardProcess:
         self.back_up()
 
     def sums(self) -> tuple[Sums, Sums]:
-        """Return what it has counted by context, and what of all contexts, read from its file."""
-        with closing(SqliteShardStore.open(self._store)) as store:
+        """Return what it has counted by context, and what of all contexts, read from its store."""
+        with closing(self._keeper.open()) as store:
             rows = store.aggregates()
         parts: Sums = Counter()
         wholes: Sums = Counter()

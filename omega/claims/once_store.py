@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from omega.compose import extra_module
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omega_storage.shard_sql import SqlShardStore
 
 _RECOVERY_S = 60
+CHECKPOINTER = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
 FORGET = "UPDATE device SET version = 0"
 
 
@@ -117,20 +118,15 @@ def a_server(folder: Path) -> Iterator[Any]:
 
 def crash(server: Any) -> None:
     """Kill one of its processes, at which it ends all sessions and recovers, and wait until it has."""
-    [(victim,)] = _run(server, "SELECT pid FROM pg_stat_activity WHERE application_name = 'omega-shard' LIMIT 1") or [
-        (server.pid,)
-    ]
-    os.kill(victim, signal.SIGKILL)
+    victim = before = _run(server, CHECKPOINTER)
+    os.kill(victim[0][0], signal.SIGKILL)
     until_s = time.monotonic() + _RECOVERY_S
-    while True:
-        try:
-            _run(server, "SELECT 1")
-        except OmegaError:
-            if time.monotonic() > until_s:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+    while victim == before:
+        if time.monotonic() > until_s:
+            raise OmegaError(f"{server.folder}: Postgres didn't recover within {_RECOVERY_S} s: look into its log")
+        time.sleep(0.02)
+        with suppress(OmegaError):  # it ends sessions, or takes none
+            victim = _run(server, CHECKPOINTER)
 
 
 def _run(server: Any, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:

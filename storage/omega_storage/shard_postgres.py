@@ -6,9 +6,11 @@ of sums gains nothing, since every tick has the titles that everybody watches, a
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import psycopg
 
 from omega.core.errors import StoreError
 from omega_storage.postgres_arrays import column
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from omega_storage.postgres_link import Connection
     from omega_storage.shard_tables import Column
 
+T = TypeVar("T")
 _SQL = queries("postgres")
 CROWD = 1_000
 """Devices among which one isn't told from others."""
@@ -48,13 +51,13 @@ class PostgresTables(Tables):
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run the block whole or not at all; when its commit is cut off nobody knows which, and a repeat tells."""
-        connection = self._usable()
-        self._depth += 1
-        try:
-            with store_errors(self.location), connection.transaction():
+        with store_errors(self.location), ExitStack() as ends:
+            self._begun(lambda connection: ends.enter_context(connection.transaction()))
+            self._depth += 1
+            try:
                 yield
-        finally:
-            self._depth -= 1
+            finally:
+                self._depth -= 1
 
     def lock(self, what: str) -> None:
         """Take an advisory lock."""
@@ -63,7 +66,7 @@ class PostgresTables(Tables):
     def read(self, name: str, *values: Any) -> list[Any]:
         """Run a named statement and return its rows."""
         with store_errors(self.location):
-            cursor = self._usable().execute(_SQL[name], values or None, binary=True)
+            cursor = self._begun(lambda connection: connection.execute(_SQL[name], values or None, binary=True))
             return cursor.fetchall() if cursor.description else []
 
     def write(self, name: str, *columns: Column) -> None:
@@ -84,6 +87,19 @@ class PostgresTables(Tables):
         self._closed = True
         if self._connection is not None:
             self._connection.close()
+
+    def _begun(self, begin: Callable[[Connection], T]) -> T:
+        """Begin a transaction, or run one statement; once more when it turns out that the session was lost before.
+
+        No statement that stands alone does more when it is run twice.
+        """
+        connection = self._usable()
+        try:
+            return begin(connection)
+        except psycopg.OperationalError:
+            if self._depth or not connection.closed:
+                raise
+        return begin(self._usable())
 
     def _usable(self) -> Connection:
         """Return the connection; a new one when it was lost, but never in the midst of a transaction."""

@@ -96,6 +96,7 @@ def test_built_in_plugins_are_listed() -> None:
     assert names == {
         ("embedder", "onnx"),
         ("embedder", "static"),
+        ("vector store", "pgvector"),
         ("vector store", "sqlite-vec"),
         ("transport", "grpc"),
         ("transport", "http"),

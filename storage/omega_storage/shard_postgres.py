@@ -9,10 +9,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from omega.core.errors import StoreError
 from omega_storage.postgres_arrays import column
-from omega_storage.postgres_link import connect, parse, store_errors
+from omega_storage.postgres_link import store_errors
 from omega_storage.postgres_schema import migrate
+from omega_storage.postgres_session import Session
+from omega_storage.postgres_vectors import reach
 from omega_storage.shard_sql import SqlShardStore
 from omega_storage.shard_tables import Tables
 from omega_storage.sql import queries
@@ -22,36 +23,29 @@ if TYPE_CHECKING:
     from typing import Self
 
     from omega.core.shard_records import Standing, Tick
-    from omega_storage.postgres_link import Connection
     from omega_storage.shard_tables import Column
 
 _SQL = queries("postgres")
 
 
 class PostgresTables(Tables):
-    """Tables in one database, through one connection, which is made anew after it was lost."""
+    """Tables in one database, through one session."""
 
     def __init__(self, url: str) -> None:
         """Connect, and bring the schema up to date. Raises InputError, StoreError."""
-        self._conninfo, self.location = parse(url)
-        self._connection: Connection | None = connect(self._conninfo, self.location)
-        self._depth, self._closed = 0, False
+        self._session = Session(url, reach)
+        self.location = self._session.location
         try:
-            migrate(self._connection, self.location)
+            migrate(self._session.usable(), self.location)
         except BaseException:
-            self._connection.close()
+            self._session.close()
             raise
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run the block whole or not at all; when its commit is cut off nobody knows which, and a repeat tells."""
-        connection = self._usable()
-        self._depth += 1
-        try:
-            with store_errors(self.location), connection.transaction():
-                yield
-        finally:
-            self._depth -= 1
+        with self._session.transaction():
+            yield
 
     def lock(self, what: str) -> None:
         """Take an advisory lock."""
@@ -60,13 +54,13 @@ class PostgresTables(Tables):
     def read(self, name: str, *values: Any) -> list[Any]:
         """Run a named statement and return its rows."""
         with store_errors(self.location):
-            cursor = self._usable().execute(_SQL[name], values or None, binary=True)
+            cursor = self._session.usable().execute(_SQL[name], values or None, binary=True)
             return cursor.fetchall() if cursor.description else []
 
     def write(self, name: str, *columns: Column) -> None:
         """Run a named statement on m rows, in one round trip."""
         with store_errors(self.location):
-            self._usable().execute(_SQL[name], [column(values) for values in columns])
+            self._session.usable().execute(_SQL[name], [column(values) for values in columns])
 
     def held(self, name: str, keys: Sequence[int]) -> list[Any]:
         """Return rows by key, each locked in its turn."""
@@ -78,20 +72,7 @@ class PostgresTables(Tables):
 
     def close(self) -> None:
         """End the session."""
-        self._closed = True
-        if self._connection is not None:
-            self._connection.close()
-
-    def _usable(self) -> Connection:
-        """Return the connection; a new one when it was lost, but never in the midst of a transaction."""
-        if self._connection is not None and not self._connection.closed:
-            return self._connection
-        if self._closed:
-            raise StoreError(f"{self.location}: the store is closed: open it again")
-        if self._depth:
-            raise StoreError(f"{self.location}: the connection was lost in the midst of a transaction: try again")
-        self._connection = connect(self._conninfo, self.location)
-        return self._connection
+        self._session.close()
 
 
 class PostgresShardStore(SqlShardStore):

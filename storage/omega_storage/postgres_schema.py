@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from omega.core.errors import StoreError
 from omega_storage.postgres_link import connect, parse, store_errors
+from omega_storage.postgres_vectors import make, tuned
 from omega_storage.sql import migrations, queries, way_back
 
 if TYPE_CHECKING:
@@ -29,6 +30,26 @@ def migrate(connection: Connection, location: str) -> int:
             connection.execute(script)
             connection.execute(_SQL["note_migration"], (number,))
     return NEWEST
+
+
+def search(connection: Connection, location: str) -> bool:
+    """Have the index of audiences made if pgvector is there, or may be added, and say whether the database has it.
+
+    It is no part of the numbered schema, which needs no extension: it follows from a table. Raises StoreError.
+    """
+    with store_errors(location), connection.transaction():
+        connection.execute(_SQL["patience"])
+        connection.execute(_SQL["lock_migrations"])
+        try:
+            make(connection, location)
+        except StoreError:
+            return False
+        if not tuned(connection):
+            return False
+        [(there,)] = connection.execute(_SQL["has_nearest_index"])
+        if not there:
+            connection.execute(_SQL["make_nearest_index"])
+    return True
 
 
 def migrate_back(url: str) -> int:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from omega_storage.postgres_arrays import column
 from omega_storage.postgres_link import store_errors
-from omega_storage.postgres_schema import migrate
+from omega_storage.postgres_schema import migrate, search
 from omega_storage.postgres_session import Session
-from omega_storage.postgres_vectors import reach
+from omega_storage.postgres_vectors import tuned
+from omega_storage.shard_likeness import MOVED_AT_REST
 from omega_storage.shard_sql import SqlShardStore
 from omega_storage.shard_tables import Tables
 from omega_storage.sql import queries
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
+    from omega.core.ports import Floats
     from omega.core.shard_records import Standing, Tick
     from omega_storage.shard_tables import Column
 
@@ -33,10 +37,12 @@ class PostgresTables(Tables):
 
     def __init__(self, url: str) -> None:
         """Connect, and bring the schema up to date. Raises InputError, StoreError."""
-        self._session = Session(url, reach)
+        self._session = Session(url, tuned)
         self.location = self._session.location
         try:
-            migrate(self._session.usable(), self.location)
+            connection = self._session.usable()
+            migrate(connection, self.location)
+            self.searches = search(connection, self.location)
         except BaseException:
             self._session.close()
             raise
@@ -70,6 +76,10 @@ class PostgresTables(Tables):
         """Return an array."""
         return column(values)
 
+    def floats(self, values: Sequence[Any]) -> Floats:
+        """Return (m, k) float32 of arrays."""
+        return np.asarray(values, np.float32)
+
     def close(self) -> None:
         """End the session."""
         self._session.close()
@@ -86,6 +96,7 @@ class PostgresShardStore(SqlShardStore):
         """Connect; `closed` is called after `close`. Raises as `open` does."""
         tables = PostgresTables(url)
         super().__init__(tables, max_devices=max_devices, backup_days=backup_days)
+        self._searches = tables.searches
         self._unmixed_day, self._after = 0, closed
 
     @classmethod
@@ -113,12 +124,19 @@ class PostgresShardStore(SqlShardStore):
         if not self._unmixed_day:
             return
         self._settled()
+        self._move(MOVED_AT_REST)
         self._tables.read("mix_devices", self._unmixed_day)
         self._tables.read("drop_versions")
         [(may,)] = self._tables.read("may_empty_log")
         for name in ("end_segment", "checkpoint") if may else ():
             self._tables.read(name)
         self._unmixed_day = 0
+
+    def _near(self, direction: Floats, most: int) -> list[Any]:
+        """Return the nearest rows of figures, down the index where there is one."""
+        if not self._searches:
+            return super()._near(direction, most)
+        return self._tables.read("nearest", column(direction), most)
 
     def close(self) -> None:
         """End the session."""

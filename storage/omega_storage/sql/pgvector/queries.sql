@@ -6,6 +6,10 @@ SELECT e.extversion, CASE WHEN n.nspname = ANY(current_schemas(TRUE)) THEN NULL 
     set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''), quote_ident(n.nspname)), FALSE) END
 FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'vector'
 
+-- name: tune
+-- For this session: how many rows a search down an index holds in view, and that it goes on until it has enough.
+SELECT set_config('hnsw.ef_search', $1, FALSE), set_config('hnsw.iterative_scan', 'strict_order', FALSE)
+
 -- name: lock
 -- Until the transaction ends; the numbers of these locks begin with "OMGS".
 SELECT pg_advisory_xact_lock(1330464595, 3)

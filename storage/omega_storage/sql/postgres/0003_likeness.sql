@@ -2,7 +2,7 @@
 
 CREATE TABLE likeness (
     title     bigint PRIMARY KEY,
-    told      boolean NOT NULL, -- it goes well, and enough households and taste codes say so
+    good      boolean NOT NULL, -- it goes well, and enough households and taste codes say so
     direction real[] NOT NULL -- 44 numbers of length 1; an index by pgvector, where there is one, is on them
 );
 

@@ -275,18 +275,18 @@ DELETE FROM due WHERE title IN (SELECT title FROM due ORDER BY title LIMIT $1) R
 
 -- name: tell
 -- Directions stand in a row in the second array.
-INSERT INTO likeness (title, told, direction)
+INSERT INTO likeness (title, good, direction)
 SELECT title, TRUE, ($2::float8[])[(place - 1) * 44 + 1 : place * 44]::real[]
 FROM unnest($1::bigint[]) WITH ORDINALITY AS u (title, place)
-ON CONFLICT (title) DO UPDATE SET told = TRUE, direction = excluded.direction
+ON CONFLICT (title) DO UPDATE SET good = TRUE, direction = excluded.direction
 
 -- name: untell
 -- What may be told no more.
-UPDATE likeness SET told = FALSE WHERE title = ANY($1) AND told
+UPDATE likeness SET good = FALSE WHERE title = ANY($1) AND good
 
 -- name: likeness
 -- All that may be told, for who has no index.
-SELECT title, direction FROM likeness WHERE told
+SELECT title, direction FROM likeness WHERE good
 
 -- name: shown
 -- Some rows by key.
@@ -299,12 +299,12 @@ SELECT to_regclass(quote_ident(current_schema()) || '.likeness_nearest') IS NOT 
 
 -- name: make_nearest_index
 -- Partial, so that no search passes by what may not be told; its condition stands in `nearest` word for word.
-CREATE INDEX likeness_nearest ON likeness USING hnsw ((direction::halfvec(44)) halfvec_cosine_ops) WHERE told
+CREATE INDEX likeness_nearest ON likeness USING hnsw ((direction::halfvec(44)) halfvec_cosine_ops) WHERE good
 
 -- name: nearest
 -- Down the index, or through all rows where they are few: the planner chooses.
 WITH near AS MATERIALIZED (
-    SELECT title, direction::halfvec(44) <=> $1::float8[]::real[]::halfvec(44) AS distance FROM likeness WHERE told
+    SELECT title, direction::halfvec(44) <=> $1::float8[]::real[]::halfvec(44) AS distance FROM likeness WHERE good
     ORDER BY distance LIMIT $2
 )
 SELECT v.key >> 4, v.key & 15, v.samples, v.success_milli, v.households, v.day, v.trends

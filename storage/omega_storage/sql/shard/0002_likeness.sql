@@ -2,7 +2,7 @@
 
 CREATE TABLE likeness (
     title     INTEGER PRIMARY KEY,
-    told      INTEGER NOT NULL, -- it goes well, and enough households and taste codes say so
+    good      INTEGER NOT NULL, -- it goes well, and enough households and taste codes say so
     direction BLOB NOT NULL -- 44 floats of length 1
 ) STRICT;
 

@@ -196,16 +196,16 @@ DELETE FROM due WHERE title IN (SELECT title FROM due ORDER BY title LIMIT ?) RE
 
 -- name: tell
 -- Replaces the row.
-INSERT INTO likeness (title, told, direction) VALUES (?, TRUE, ?)
-ON CONFLICT DO UPDATE SET told = TRUE, direction = excluded.direction
+INSERT INTO likeness (title, good, direction) VALUES (?, TRUE, ?)
+ON CONFLICT DO UPDATE SET good = TRUE, direction = excluded.direction
 
 -- name: untell
 -- What may be told no more.
-UPDATE likeness SET told = FALSE WHERE title IN (SELECT value FROM json_each(?)) AND told
+UPDATE likeness SET good = FALSE WHERE title IN (SELECT value FROM json_each(?)) AND good
 
 -- name: likeness
 -- All that may be told.
-SELECT title, direction FROM likeness WHERE told
+SELECT title, direction FROM likeness WHERE good
 
 -- name: shown
 -- Some rows by key.

@@ -19,6 +19,7 @@ from omega.claims import (
     model,
     no_history,
     once,
+    pgvector,
     sync_cost,
     wire,
 )
@@ -47,6 +48,7 @@ for area in (
     sync_cost,
     no_history,
     once,
+    pgvector,
     cli,
 ):
     claims.all.update(area.claims.all)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OLDEST = (0, 8)
 """The first whose index goes on until it has as many rows as were asked for."""
 _IN_VIEW = 300
-"""Rows that a search down the index holds in view: of the nearest 100 it misses 1.5, at 100 it misses 8."""
+"""Rows that a search down the index holds in view: of the nearest 100 of 15,000 it misses 1, with 100 in view 5."""
 _SQL = queries("pgvector")
 
 

@@ -1,6 +1,6 @@
 """The built-in vector store of the cloud and of tools: a table of vectors in Postgres, by pgvector.
 
-It reads every row that the filter leaves, so its answers are exact: 100,000 x 384 take 30 ms. Approximate search over
+It reads every row that the filter leaves, so its answers are exact: 100,000 x 384 take 70 ms. Approximate search over
 what a shard shows is the shard store's own, see `SqlShardStore.nearest`.
 """
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from psycopg.errors import InsufficientPrivilege
+
 from omega.core.errors import StoreError
 from omega_storage.postgres_link import connect, parse, store_errors
 from omega_storage.postgres_vectors import make, tuned
@@ -42,14 +44,13 @@ def search(connection: Connection, location: str) -> bool:
         connection.execute(_SQL["lock_migrations"])
         try:
             make(connection, location)
-        except StoreError:
+            with connection.transaction():
+                [(there,)] = connection.execute(_SQL["has_nearest_index"])
+                if tuned(connection) and not there:
+                    connection.execute(_SQL["make_nearest_index"])
+                return tuned(connection)
+        except (StoreError, InsufficientPrivilege):  # the shard serves without
             return False
-        if not tuned(connection):
-            return False
-        [(there,)] = connection.execute(_SQL["has_nearest_index"])
-        if not there:
-            connection.execute(_SQL["make_nearest_index"])
-    return True
 
 
 def migrate_back(url: str) -> int:

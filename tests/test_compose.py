@@ -96,6 +96,7 @@ def test_built_in_plugins_are_listed() -> None:
     assert names == {
         ("embedder", "onnx"),
         ("embedder", "static"),
+        ("vector store", "pgvector"),
         ("vector store", "sqlite-vec"),
         ("transport", "grpc"),
         ("transport", "http"),
@@ -116,6 +117,8 @@ def test_a_shards_url_names_its_transport() -> None:
         ("apsw", "compose.registry()", "device"),
         ("onnxruntime", "compose.open_embedder(resolve({}, {}).settings)", "device"),
         ("onnx", "models.tool('quantize')", "models"),
+        ("psycopg", "compose.registry().vector_store('pgvector').open('postgresql:///', dimensions=3)", "postgres"),
+        ("pgvector", "compose.registry().vector_store('pgvector').open('postgresql:///', dimensions=3)", "postgres"),
     ],
 )
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(absent: str, call: str, extra: str) -> None:

@@ -20,6 +20,7 @@ from omega.claims import (
     model,
     no_history,
     once,
+    pgvector,
     sync_cost,
     wire,
 )
@@ -49,6 +50,7 @@ for area in (
     group_commit,
     no_history,
     once,
+    pgvector,
     cli,
 ):
     claims.all.update(area.claims.all)

@@ -544,6 +544,17 @@ class ShardStore(ABC):
         """
 
     @abstractmethod
+    def nearest(self, taste: Floats, most: int) -> list[Shown]:
+        """Return what may be shown in all contexts of the catalog titles whose audience is nearest to a taste.
+
+        The best `most` (1..1000) by cosine of `taste` (TASTE_NUMBERS,) and the sum of the audience's taste codes, best
+        first, of those with a posterior success rate of LEAST_SUCCESS and LEAST_HOUSEHOLDS codes, decayed. That MUST be
+        asked before the best are taken: with m such titles, min(most, m) are returned. A large store may miss 3 in 100.
+        An audience counts as it was at the first fold, question or rest after the title's shown figures were replaced;
+        of more than 64 at once, some after a later one. MUST raise InputError for a taste without a direction.
+        """
+
+    @abstractmethod
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that were shown once and lost their households on this day or later."""
 

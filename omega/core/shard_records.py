@@ -21,6 +21,8 @@ TASTE_BYTES = TASTE_NUMBERS // 2
 """A taste code: 44 numbers of 4 bits, the lower half of a byte first, 8 stands for 0."""
 LEAST_HOUSEHOLDS = 3
 """Fewer distinct households show nothing, and so many more or fewer must come before a shown figure changes."""
+LEAST_SUCCESS = 0.8
+"""Posterior success rate of what is told to be similar: three households that all watched to the end just reach it."""
 MAX_TAGS = 8
 TAG_RANGE = 2**32
 """Tags are below it."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from omega.core.ports import Floats
     from omega.core.shard_records import Figures, Shown
 
-LEAST_SUCCESS = 0.8
-"""Posterior success rate of what is told to be similar: three households that all watched to the end just reach it."""
 _LADDER = (LEAST_HOUSEHOLDS, *(digit * 10**power for power in range(9) for digit in (1, 2, 5) if digit * 10**power > 3))
 _SUCCESS_STEP = 40
 """Thousandths, 4 %: a multiple of the wire's 4."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from omega.core.shard_records import LEAST_SUCCESS
 from omega.core.wire import Header, Pull
-from omega.shard.aggregates import LEAST_SUCCESS, rank, similar_to, trend_of
+from omega.shard.aggregates import rank, similar_to, trend_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

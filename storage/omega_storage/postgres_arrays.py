@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from omega.core.ports import Integers
+    from omega.core.ports import Floats, Integers
     from omega_storage.shard_sums import Doubles
 
 _HEAD, _EMPTY = struct.Struct(">iiIii"), struct.Struct(">iiI")
@@ -39,14 +39,14 @@ class Byteas(bytes):
     """A bytea[]."""
 
 
-def column(values: Integers | Doubles | Sequence[int] | Sequence[bytes]) -> Bigints | Doubles8 | Byteas:
-    """Return an array of integers, doubles, or bytes; an empty list is one of integers."""
+def column(values: Integers | Doubles | Floats | Sequence[int] | Sequence[bytes]) -> Bigints | Doubles8 | Byteas:
+    """Return an array of integers, doubles or bytes, (m, k) doubles in a row; an empty list is one of integers."""
     if not isinstance(values, np.ndarray) and len(values) and isinstance(values[0], bytes):
         parts: list[Any] = [_head(len(values), _BYTEA)]
         for value in values:
             parts += (struct.pack(">i", len(value)), value)  # type: ignore[arg-type]  # bytes, as the first is
         return Byteas(b"".join(parts))
-    numbers = np.asarray(values if len(values) else np.empty(0, np.int64))
+    numbers = np.asarray(values if len(values) else np.empty(0, np.int64)).reshape(-1)
     if numbers.dtype.kind == "f":
         return Doubles8(_head(len(numbers), _FLOAT8) + _elements(numbers, _DOUBLE))
     return Bigints(_head(len(numbers), _INT8) + _elements(numbers, _INTEGER))

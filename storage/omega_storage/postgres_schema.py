@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from psycopg.errors import InsufficientPrivilege
+
 from omega.core.errors import StoreError
 from omega_storage.postgres_link import connect, parse, store_errors
+from omega_storage.postgres_vectors import make, tuned
 from omega_storage.sql import migrations, queries, way_back
 
 if TYPE_CHECKING:
@@ -29,6 +32,25 @@ def migrate(connection: Connection, location: str) -> int:
             connection.execute(script)
             connection.execute(_SQL["note_migration"], (number,))
     return NEWEST
+
+
+def search(connection: Connection, location: str) -> bool:
+    """Have the index of audiences made if pgvector is there, or may be added, and say whether the database has it.
+
+    It is no part of the numbered schema, which needs no extension: it follows from a table. Raises StoreError.
+    """
+    with store_errors(location), connection.transaction():
+        connection.execute(_SQL["patience"])
+        connection.execute(_SQL["lock_migrations"])
+        try:
+            make(connection, location)
+            with connection.transaction():
+                [(there,)] = connection.execute(_SQL["has_nearest_index"])
+                if tuned(connection) and not there:
+                    connection.execute(_SQL["make_nearest_index"])
+                return tuned(connection)
+        except (StoreError, InsufficientPrivilege):  # the shard serves without
+            return False
 
 
 def migrate_back(url: str) -> int:

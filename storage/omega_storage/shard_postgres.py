@@ -6,16 +6,18 @@ of sums gains nothing, since every tick has the titles that everybody watches, a
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import psycopg
+import numpy as np
 
-from omega.core.errors import StoreError
 from omega_storage.postgres_arrays import column
-from omega_storage.postgres_link import connect, parse, store_errors
-from omega_storage.postgres_schema import migrate
+from omega_storage.postgres_link import store_errors
+from omega_storage.postgres_schema import migrate, search
+from omega_storage.postgres_session import Session
+from omega_storage.postgres_vectors import tuned
+from omega_storage.shard_likeness import MOVED_AT_REST
 from omega_storage.shard_sql import SqlShardStore
 from omega_storage.shard_tables import Tables
 from omega_storage.sql import queries
@@ -24,40 +26,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
+    from omega.core.ports import Floats
     from omega.core.shard_records import Standing, Tick
-    from omega_storage.postgres_link import Connection
     from omega_storage.shard_tables import Column
 
-T = TypeVar("T")
 _SQL = queries("postgres")
 CROWD = 1_000
 """Devices among which one isn't told from others."""
 
 
 class PostgresTables(Tables):
-    """Tables in one database, through one connection, which is made anew after it was lost."""
+    """Tables in one database, through one session."""
 
     def __init__(self, url: str) -> None:
         """Connect, and bring the schema up to date. Raises InputError, StoreError."""
-        self._conninfo, self.location = parse(url)
-        self._connection: Connection | None = connect(self._conninfo, self.location)
-        self._depth, self._closed = 0, False
+        self._session = Session(url, tuned)
+        self.location = self._session.location
         try:
-            migrate(self._connection, self.location)
+            connection = self._session.usable()
+            migrate(connection, self.location)
+            self.searches = search(connection, self.location)
         except BaseException:
-            self._connection.close()
+            self._session.close()
             raise
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Run the block whole or not at all; when its commit is cut off nobody knows which, and a repeat tells."""
-        with store_errors(self.location), ExitStack() as ends:
-            self._begun(lambda connection: ends.enter_context(connection.transaction()))
-            self._depth += 1
-            try:
-                yield
-            finally:
-                self._depth -= 1
+        with self._session.transaction():
+            yield
 
     def lock(self, what: str) -> None:
         """Take an advisory lock."""
@@ -66,13 +63,13 @@ class PostgresTables(Tables):
     def read(self, name: str, *values: Any) -> list[Any]:
         """Run a named statement and return its rows."""
         with store_errors(self.location):
-            cursor = self._begun(lambda connection: connection.execute(_SQL[name], values or None, binary=True))
+            cursor = self._session.begun(lambda connection: connection.execute(_SQL[name], values or None, binary=True))
             return cursor.fetchall() if cursor.description else []
 
     def write(self, name: str, *columns: Column) -> None:
         """Run a named statement on m rows, in one round trip."""
         with store_errors(self.location):
-            self._usable().execute(_SQL[name], [column(values) for values in columns])
+            self._session.usable().execute(_SQL[name], [column(values) for values in columns])
 
     def held(self, name: str, keys: Sequence[int]) -> list[Any]:
         """Return rows by key, each locked in its turn."""
@@ -82,35 +79,13 @@ class PostgresTables(Tables):
         """Return an array."""
         return column(values)
 
+    def floats(self, values: Sequence[Any]) -> Floats:
+        """Return (m, k) float32 of arrays."""
+        return np.asarray(values, np.float32)
+
     def close(self) -> None:
         """End the session."""
-        self._closed = True
-        if self._connection is not None:
-            self._connection.close()
-
-    def _begun(self, begin: Callable[[Connection], T]) -> T:
-        """Begin a transaction, or run one statement; once more when it turns out that the session was lost before.
-
-        No statement that stands alone does more when it is run twice.
-        """
-        connection = self._usable()
-        try:
-            return begin(connection)
-        except psycopg.OperationalError:
-            if self._depth or not connection.closed:
-                raise
-        return begin(self._usable())
-
-    def _usable(self) -> Connection:
-        """Return the connection; a new one when it was lost, but never in the midst of a transaction."""
-        if self._connection is not None and not self._connection.closed:
-            return self._connection
-        if self._closed:
-            raise StoreError(f"{self.location}: the store is closed: open it again")
-        if self._depth:
-            raise StoreError(f"{self.location}: the connection was lost in the midst of a transaction: try again")
-        self._connection = connect(self._conninfo, self.location)
-        return self._connection
+        self._session.close()
 
 
 class PostgresShardStore(SqlShardStore):
@@ -127,7 +102,7 @@ class PostgresShardStore(SqlShardStore):
         tables = PostgresTables(url)
         super().__init__(tables, max_devices=max_devices, backup_days=backup_days)
         self._open_another = partial(PostgresShardStore, url, max_devices=max_devices, backup_days=backup_days)
-        self._lately: set[int] = set()
+        self._searches, self._lately = tables.searches, set[int]()
         self._last_day, self._after = 0, closed
 
     @classmethod
@@ -166,12 +141,19 @@ class PostgresShardStore(SqlShardStore):
         if not 0 < len(came) < CROWD:
             return
         self._settled()
+        self._move(MOVED_AT_REST)
         self._tables.read("empty_journal")
         self._tables.read("mix_devices", self._tables.among(sorted(came)), self._last_day, CROWD)
         self._tables.read("drop_versions")
         [(may,)] = self._tables.read("may_empty_log")
         for name in ("end_segment", "checkpoint") if may else ():
             self._tables.read(name)
+
+    def _near(self, direction: Floats, most: int) -> list[Any]:
+        """Return the nearest rows of figures, down the index where there is one."""
+        if not self._searches:
+            return super()._near(direction, most)
+        return self._tables.read("nearest", column(direction), most)
 
     def close(self) -> None:
         """End the session."""

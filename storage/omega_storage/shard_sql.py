@@ -16,12 +16,10 @@ from omega.core.shard_records import (
     TASTE_NUMBERS,
     Aggregate,
     DeviceRow,
-    Figures,
-    Shown,
     Verdict,
 )
-from omega_storage.shard_devices import ShardDevices
 from omega_storage.shard_journal import SAMPLE, packed, samples_of, told_of
+from omega_storage.shard_likeness import KEYS, MOVED_AT_A_FOLD, ShardLikeness, figures_of, shown_of
 from omega_storage.shard_moves import judged
 from omega_storage.shard_sums import Rows, Sketch, faded
 
@@ -29,19 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from omega.core.ports import Floats, Integers
-    from omega.core.shard_records import Sample, Standing, Tick
+    from omega.core.shard_records import Figures, Sample, Shown, Standing, Tick
     from omega_storage.shard_journal import Records
     from omega_storage.shard_tables import Tables
 
-_KEYS = 16
-"""Keys of a title: 8 contexts, all of them, and room."""
 _COUNTED = ("title", "slot", "sign", "success_milli", "day", "tag")
 
 Signed: TypeAlias = "tuple[int, Sample]"
 """1 for a contribution, -1 for a retraction."""
 
 
-class SqlShardStore(ShardDevices):
+class SqlShardStore(ShardLikeness):
     """Devices and sums in one database; use it from one thread at a time."""
 
     MOST_WAITING: ClassVar[int] = 65_536
@@ -121,7 +117,7 @@ class SqlShardStore(ShardDevices):
 
     def _count(self, samples: Records, day: int) -> None:
         title, slot, sign, success, of_day, tag = (samples[name].astype(np.int64) for name in _COUNTED)
-        keys, place = np.unique([title * _KEYS + slot, title * _KEYS + ALL_SLOTS], return_inverse=True)
+        keys, place = np.unique([title * KEYS + slot, title * KEYS + ALL_SLOTS], return_inverse=True)
         place = place.reshape(-1)
         rows = self._rows(keys)
         rows.age(day)
@@ -130,7 +126,7 @@ class SqlShardStore(ShardDevices):
         self._put(keys, rows)
         recent = (of_day > day - BUCKET_DAYS) & (of_day <= day + 1)
         if recent.any():
-            self._put_buckets((title * _KEYS + slot)[recent], of_day[recent], sign[recent], success[recent])
+            self._put_buckets((title * KEYS + slot)[recent], of_day[recent], sign[recent], success[recent])
 
     def _rows(self, keys: Integers) -> Rows:
         """Return the rows of these ascending keys, empty where there is none."""
@@ -172,6 +168,7 @@ class SqlShardStore(ShardDevices):
             told = [trends[at] if shows else b"" for at, shows in zip(places, shown, strict=True)]
             ranks = np.where(shown, rows.ranks()[places], np.nan)
             self._tables.write("put_shown", keys[places], *counts, rows.day[places], told, ranks)
+            self._replaced(keys[places], *counts[:2], shown=shown)
 
     def _put_buckets(self, keys: Integers, days: Integers, sign: Integers, success: Integers) -> None:
         """Add samples (n,) to their days, once for each day and key."""
@@ -205,12 +202,12 @@ class SqlShardStore(ShardDevices):
         """Return all rows of sums, by title and context."""
         self._settled()
         rows = self._tables.read("aggregates")
-        return [Aggregate(row[0], row[1], _figures(row[2:7]), _shown_figures(row[7:])) for row in rows]
+        return [Aggregate(row[0], row[1], figures_of(row[2:7]), _shown_figures(row[7:])) for row in rows]
 
     def buckets(self, title: int, slot: int) -> dict[int, tuple[int, int]]:
         """Return samples and success of a title in a context by day."""
         self._settled()
-        rows = self._tables.read("buckets", title * _KEYS + slot)
+        rows = self._tables.read("buckets", title * KEYS + slot)
         return {day: (samples, success) for day, samples, success in rows}
 
     def audiences(self, titles: Sequence[int]) -> Floats:
@@ -223,12 +220,12 @@ class SqlShardStore(ShardDevices):
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return the trendiest of what may be shown in all contexts."""
         self._settled()
-        return [_shown(row) for row in self._tables.read("trending", most, titles)]
+        return [shown_of(row) for row in self._tables.read("trending", most, titles)]
 
     def successful(self, most: int, least_rate: float) -> list[Shown]:
         """Return the trendiest of what may be shown by context and goes well."""
         self._settled()
-        return [_shown(row) for row in self._tables.read("successful", most, least_rate)]
+        return [shown_of(row) for row in self._tables.read("successful", most, least_rate)]
 
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that lost their households."""
@@ -240,6 +237,7 @@ class SqlShardStore(ShardDevices):
     def fold(self, known: Mapping[int, int]) -> int:
         """Add the rows of unknown titles to those of the catalog."""
         self._settle()
+        self._move(MOVED_AT_A_FOLD)
         hashes = [(title, -1 - title) for (title,) in self._tables.read("unknown_titles")]
         found = [(title, known[hashed]) for title, hashed in hashes if hashed in known]
         for old, new in found:
@@ -250,7 +248,7 @@ class SqlShardStore(ShardDevices):
 
     def _fold(self, old: int, new: int) -> None:
         keys = np.asarray([key for (key,) in self._tables.read("keys_of", old)], np.int64)
-        theirs, ours = self._rows(keys), self._rows(keys + (new - old) * _KEYS)
+        theirs, ours = self._rows(keys), self._rows(keys + (new - old) * KEYS)
         for rows, other in ((ours, theirs), (theirs, ours)):
             rows.age(other.day)
         ours.samples += theirs.samples
@@ -258,7 +256,7 @@ class SqlShardStore(ShardDevices):
         ours.trends += theirs.trends
         for sketch, more in zip(ours.sketches, theirs.sketches, strict=True):
             sketch.merge(more)
-        self._put(keys + (new - old) * _KEYS, ours)
+        self._put(keys + (new - old) * KEYS, ours)
         among = self._tables.among(keys.tolist())
         self._tables.read("move_buckets", among, old, new)
         days, numbers = self._audiences(np.sort(np.asarray([old, new])))
@@ -286,14 +284,5 @@ def _standing_row(row: DeviceRow) -> tuple[int, ...]:
     return row.slot, *moved, row.mark_day, row.mark_version
 
 
-def _figures(columns: Sequence[Any]) -> Figures:
-    samples, success, households, day, trends = columns
-    return Figures(samples, success, households, day, tuple(np.frombuffer(trends).tolist()))
-
-
 def _shown_figures(columns: Sequence[Any]) -> Figures | None:
-    return None if columns[0] is None else _figures(columns)
-
-
-def _shown(row: Sequence[Any]) -> Shown:
-    return Shown(row[0], row[1], _figures(row[2:]))
+    return None if columns[0] is None else figures_of(columns)

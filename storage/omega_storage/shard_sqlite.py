@@ -10,6 +10,7 @@ import numpy as np
 
 from omega.core.errors import StoreError
 from omega_storage.connection import apsw, connect, is_read_only, migrate, pragma, size_bytes, store_errors, transaction
+from omega_storage.shard_likeness import MOVED_AT_REST
 from omega_storage.shard_sql import SqlShardStore
 from omega_storage.shard_tables import Tables
 from omega_storage.sql import migrations, queries
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from omega.core.ports import Floats
     from omega_storage.shard_tables import Column
 
 APPLICATION_ID = 0x4F4D4753
@@ -51,7 +53,7 @@ class SqliteTables(Tables):
 
     def write(self, name: str, *columns: Column) -> None:
         """Run a named statement on m rows; SQLite takes NaN for NULL by itself."""
-        lists = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns]
+        lists = [_values(column) for column in columns]
         with store_errors(self.location):
             self._connection.executemany(_SQL[name], zip(*lists, strict=True))
 
@@ -62,6 +64,10 @@ class SqliteTables(Tables):
     def among(self, values: Sequence[int] | Sequence[bytes]) -> str:
         """Return a JSON array; bytes are in hex."""
         return json.dumps([value.hex() if isinstance(value, bytes) else value for value in values])
+
+    def floats(self, values: Sequence[Any]) -> Floats:
+        """Return (m, k) float32 of blobs."""
+        return np.frombuffer(b"".join(values), np.float32).reshape(len(values), -1)
 
     def close(self) -> None:
         """Close the file."""
@@ -105,6 +111,7 @@ class SqliteShardStore(SqlShardStore):
     def rest(self) -> None:
         """Write the log into the file and empty it: it shows which sums moved together with which device."""
         self._settled()
+        self._move(MOVED_AT_REST)
         self._tables.read("empty_log")
 
     def backup(self, to: Path) -> None:
@@ -124,3 +131,10 @@ class SqliteShardStore(SqlShardStore):
     def size_bytes(self) -> int:
         """Return what the file takes on disk, its log included."""
         return size_bytes(self._location)
+
+
+def _values(column: Column) -> Sequence[Any]:
+    """Return a column's values as SQLite takes them."""
+    if not isinstance(column, np.ndarray):
+        return column
+    return [row.tobytes() for row in column] if column.ndim > 1 else column.tolist()

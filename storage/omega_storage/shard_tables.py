@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from omega.core.ports import Integers
+    from omega.core.ports import Floats, Integers
     from omega_storage.shard_sums import Doubles
 
-    Column: TypeAlias = Integers | Doubles | Sequence[int] | Sequence[bytes]
+    Column: TypeAlias = Integers | Doubles | Floats | Sequence[int] | Sequence[bytes]
 
 
 class Tables(ABC):
@@ -35,7 +35,10 @@ class Tables(ABC):
 
     @abstractmethod
     def write(self, name: str, *columns: Column) -> None:
-        """Run a named statement on m rows, given as columns of m; floats that are NaN become NULL."""
+        """Run a named statement on m rows, given as columns of m; floats that are NaN become NULL.
+
+        A column of (m, k) float32 is one value a row, which `floats` reads again.
+        """
 
     @abstractmethod
     def held(self, name: str, keys: Sequence[int]) -> list[Any]:
@@ -44,6 +47,10 @@ class Tables(ABC):
     @abstractmethod
     def among(self, values: Sequence[int] | Sequence[bytes]) -> Any:
         """Return the one value that stands for many in a statement."""
+
+    @abstractmethod
+    def floats(self, values: Sequence[Any]) -> Floats:
+        """Return (m, k) float32 of values that were read."""
 
     @abstractmethod
     def close(self) -> None:

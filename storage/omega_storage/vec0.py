@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omega.core.errors import InputError
 from omega_storage.connection import apsw
 from omega_storage.matrix import Matrix
 from omega_storage.sql import queries
+from omega_storage.vectors import checked_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from omega.core.ports import Floats
 
-MAX_ATTRIBUTES = 16
-"""vec0 keeps no more metadata columns."""
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_RESERVED = {"id", "vector", "rowid", "distance", "k"}
 _DIMENSIONS = re.compile(r"\bFLOAT\[(\d+)\]")
 _ATTRIBUTE = re.compile(r", (\w+) INTEGER\b")
 _ROWS_AT_ONCE = 512
@@ -95,12 +91,7 @@ def floats(raw: bytes, dimensions: int) -> Floats:
 
 def statements(table: str, dimensions: int, attributes: Sequence[str]) -> dict[str, str]:
     """Fill table and column names into the statements; raises InputError for a name that can't be one."""
-    for name in (table, *attributes):
-        if not _NAME.fullmatch(name) or name in _RESERVED:
-            allowed = f"a-z, 0-9 and _, and not {', '.join(sorted(_RESERVED))}"
-            raise InputError(f"{name!r} can't be an attribute or table, allowed: {allowed}: rename it")
-    if len(set(attributes)) != len(attributes) or len(attributes) > MAX_ATTRIBUTES:
-        raise InputError(f"attributes are {list(attributes)}, allowed: {MAX_ATTRIBUTES} different ones: drop some")
+    checked_names(table, attributes)
     quoted = [f'"{name}"' for name in attributes]
     chunked = [f"m{i}" for i in range(len(attributes))]
     names = {

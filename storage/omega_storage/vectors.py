@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 MAX_INTEGER = 2**63 - 1
 UNIT_TOLERANCE = 1e-3
 """How far from 1 the length of a vector may be; it is brought to 1 before it is kept."""
+
+MAX_ATTRIBUTES = 16
+"""vec0 keeps no more metadata columns."""
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_RESERVED = {"id", "vector", "rowid", "distance", "k"}
+
+
+def checked_names(table: str, attributes: Sequence[str]) -> None:
+    """Raise InputError for a name that can't be a table's or an attribute's, here or in another store."""
+    for name in (table, *attributes):
+        if not _NAME.fullmatch(name) or name in _RESERVED:
+            allowed = f"a-z, 0-9 and _, and not {', '.join(sorted(_RESERVED))}"
+            raise InputError(f"{name!r} can't be an attribute or table, allowed: {allowed}: rename it")
+    if len(set(attributes)) != len(attributes) or len(attributes) > MAX_ATTRIBUTES:
+        raise InputError(f"attributes are {list(attributes)}, allowed: {MAX_ATTRIBUTES} different ones: drop some")
 
 
 def unit_vector(values: object, dimensions: int, what: str) -> Floats:

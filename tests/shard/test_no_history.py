@@ -110,14 +110,14 @@ def test_no_table_has_columns_for_both(tmp_path: Path) -> None:
     connection.close()
     of_device = "slot device_id counts_from incarnation version seen_day contributed retracted horizon mark_day"
     assert tables.pop("device") == {*of_device.split(), "mark_version"}
-    of_titles = "key title day samples success_milli households theta tags trends rank numbers"
+    of_titles = "key title day samples success_milli households theta tags trends rank numbers good direction"
     assert [tables.pop(name) for name in ("maker", "code", "identity", "journal")] == [
         {"maker_id", "admitted"},
         {"digest", "uses", "ends_at"},
         {"shard_id", "key_mark"},
         {"id", "day", "samples", "told"},
     ]
-    assert set(tables) == {"sums", "shown", "bucket", "audience"}
+    assert set(tables) == {"sums", "shown", "bucket", "audience", "likeness", "due"}
     assert set().union(*tables.values()) == set(of_titles.split())
     assert not any(title.id.encode() in (tmp_path / "s.db").read_bytes() for title in CATALOG)
 

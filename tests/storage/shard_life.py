@@ -14,13 +14,14 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import replace
 
-from omega.core.shard_records import ALL_SLOTS, Move, Sample, Tick, Verdict
+from omega.core.shard_records import ALL_SLOTS, TASTE_NUMBERS, Move, Sample, Tick, Verdict
 from omega.core.testing.shard_contract import NOW, TASTE, TODAY, a_tag, an_id
 from omega.core.testing.shard_fake import MemoryShardStore
 
@@ -198,6 +199,7 @@ class ShardLife(RuleBasedStateMachine):
     @rule()
     def rest(self) -> None:
         self.real.rest()
+        self.fake.rest()
 
     # --- what must hold ---
 
@@ -260,6 +262,8 @@ class ShardLife(RuleBasedStateMachine):
                 assert one.shown.trends == pytest.approx(other.shown.trends, abs=1e-9)
             assert self.real.buckets(one.title, one.slot) == self.fake.buckets(one.title, one.slot)
         assert self.real.audiences([-2, 0, 1, 2]) == pytest.approx(self.fake.audiences([-2, 0, 1, 2]), abs=1e-4)
+        near, expected = (store.nearest(np.ones(TASTE_NUMBERS, np.float32), 9) for store in (self.real, self.fake))
+        assert {row.title for row in near} == {row.title for row in expected}
         assert self.real.hidden(TODAY) == self.fake.hidden(TODAY)
 
     def truth(self) -> Mapping[tuple[int, int], tuple[int, int]]:

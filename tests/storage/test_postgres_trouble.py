@@ -51,7 +51,7 @@ def samples_of(store: ShardStore) -> dict[tuple[int, int], int]:
 
 def backend(store: PostgresShardStore) -> int:
     """Return the process that serves the store's session."""
-    [(pid,)] = store._tables._usable().execute("SELECT pg_backend_pid()")  # type: ignore[attr-defined]
+    [(pid,)] = store._tables._session.usable().execute("SELECT pg_backend_pid()")  # type: ignore[attr-defined]
     return int(pid)
 
 
@@ -211,7 +211,7 @@ def test_a_closed_store_stays_closed(databases: Databases, tmp_path: Path) -> No
 
 def test_every_commit_waits_for_the_disk(databases: Databases, tmp_path: Path) -> None:
     store = opened(databases.url(tmp_path, "synchronous_commit=off"))
-    rows = store._tables._usable().execute("SHOW synchronous_commit").fetchall()  # type: ignore[attr-defined]
+    rows = store._tables._session.usable().execute("SHOW synchronous_commit").fetchall()  # type: ignore[attr-defined]
     assert rows == [("on",)]
     assert databases.run("SHOW fsync") == [("on",)]
     store.close()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omega_storage.shard_postgres import PostgresShardStore
     from tests.postgres_server import Databases
 
-TABLES = "device", "maker", "code", "identity", "sums", "shown", "bucket", "audience"
+TABLES = "device", "maker", "code", "identity", "sums", "shown", "bucket", "audience", "likeness", "due"
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,6 +7,7 @@ class TestMyStore(ShardStoreContract):
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from random import Random
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from omega.core.ports import ShardStore
+    from omega.core.ports import Floats, ShardStore
 
 TODAY = 20_000
 NOW = TODAY * DAY_S + 77
@@ -99,6 +100,32 @@ def visits(store: ShardStore, households: Sequence[int], title: int = 7, milli: 
         sample = a_sample(title, milli=milli, by=household, day=day)
         [standing] = told(store, a_move(household, row.version + 1, sample), day=day)
         assert standing.verdict is Verdict.ACCEPTED
+        store.aggregates()  # else the store may add several ticks up as one
+
+
+def a_taste(at: int) -> Floats:
+    """Return one of 17 tastes, -8..8, the nearer to each other the nearer their numbers are."""
+    angle = at * math.pi / 20
+    taste = np.zeros(TASTE_NUMBERS, np.float32)
+    taste[3], taste[40] = math.cos(angle), math.sin(angle)
+    return taste
+
+
+def code(at: int) -> bytes:
+    """Return the taste code of one of them."""
+    nibbles = np.clip(np.rint(7 * a_taste(at)) + 8, 0, 15).astype(np.uint8)
+    return bytes((nibbles[::2] | nibbles[1::2] << 4).tolist())
+
+
+def hear(
+    store: ShardStore, households: Sequence[int], title: int, at: int, *, milli: int = 1000, times: int = 1
+) -> None:
+    """Let each household, which is a device too, contribute samples of a title with a taste."""
+    for household in [*households] * times:
+        row = store.device(household)
+        assert row
+        sample = a_sample(title, milli=milli, by=household, taste=code(at))
+        told(store, a_move(household, row.version + 1, sample))
         store.aggregates()  # else the store may add several ticks up as one
 
 
@@ -480,6 +507,69 @@ class ShardStoreContract(ABC):
         told(store, back, day=TODAY + 20)
         assert store.audiences([7])[0, :3].tolist() == pytest.approx([0.5, 1.0, 0.5])
 
+    # --- whose audiences are alike ---
+
+    def test_finds_the_nearest_audiences_in_order(self, store: ShardStore) -> None:
+        for title in range(1, 7):
+            hear(store, range(3), title, 3 * title - 10)
+        for at, expected in ((8, [6, 5, 4, 3, 2, 1]), (-8, [1, 2, 3, 4, 5, 6]), (-2, [3, 2, 4, 1, 5, 6])):
+            found = store.nearest(a_taste(at), 9)
+            assert [row.title for row in found] == expected
+            assert {(row.slot, row.figures.households) for row in found} == {(ALL_SLOTS, 3)}
+            assert store.nearest(a_taste(at), 2) == found[:2]
+            assert store.nearest(1e-3 * a_taste(at), 9) == found
+        shown = {row.title: row for row in store.trending(9, 99)}
+        assert all(shown[row.title] == row for row in found)
+
+    def test_asks_whether_it_may_be_told_before_it_takes_the_nearest(self, store: ShardStore) -> None:
+        hear(store, range(3), 1, 8)
+        hear(store, range(2), 2, 5)  # too few households
+        hear(store, range(3), 3, 5, milli=900)  # doesn't go well enough
+        hear(store, range(3), unknown_title(4), 5)
+        visits(store, range(3), 5, milli=1000)  # nobody's taste came with it
+        hear(store, range(6), 6, -5, milli=950)
+        visits(store, range(9), 7, milli=1000)
+        hear(store, [9, 10], 7, 5)  # too few tastes
+        for most in (1, 2, 9):
+            assert [row.title for row in store.nearest(a_taste(5), most)] == [1, 6][:most]
+
+    def test_what_is_near_moves_with_three_further_households(self, store: ShardStore) -> None:
+        hear(store, range(3), 1, 3)
+        hear(store, range(3), 2, -3)
+        before = store.nearest(a_taste(7), 9)
+        assert [row.title for row in before] == [1, 2]
+        hear(store, [3, 4], 2, 7, times=3)
+        store.rest()
+        assert store.nearest(a_taste(7), 9) == before
+        hear(store, [5], 2, 7, times=2)
+        assert [row.title for row in store.nearest(a_taste(7), 9)] == [2, 1]
+
+    def test_what_may_no_longer_be_told_is_near_nobody(self, store: ShardStore) -> None:
+        for title in (1, 2, 3):
+            hear(store, range(3), title, 2 * title)
+        assert len(store.nearest(a_taste(6), 9)) == 3
+        told(
+            store,
+            msgspec.structs.replace(a_move(0, 4), retracted=(a_sample(1, by=0, taste=code(2)),)),
+        )
+        visits(store, range(10, 20), 2, milli=0)
+        assert [row.title for row in store.nearest(a_taste(6), 9)] == [3]
+        hear(store, [6], 1, 2)  # it comes back
+        assert [row.title for row in store.nearest(a_taste(6), 9)] == [3, 1]
+
+    def test_a_title_known_by_hash_is_near_once_the_catalog_knows_it(self, store: ShardStore) -> None:
+        hear(store, range(3), unknown_title(5), 4)
+        assert store.nearest(a_taste(4), 9) == []
+        store.fold({5: 8})
+        assert [row.title for row in store.nearest(a_taste(4), 9)] == [8]
+
+    def test_refuses_a_taste_without_a_direction(self, store: ShardStore) -> None:
+        assert store.nearest(a_taste(3), 9) == []
+        bad = np.zeros(TASTE_NUMBERS), a_taste(3)[1:], np.full(TASTE_NUMBERS, np.nan), np.full(TASTE_NUMBERS, np.inf)
+        for taste, most in (*((one.astype(np.float32), 9) for one in bad), (a_taste(3), 0)):
+            with pytest.raises(InputError):
+                store.nearest(taste, most)
+
     # --- titles that the catalog learns later ---
 
     def test_folds_what_was_known_by_hash(self, store: ShardStore) -> None:
@@ -544,5 +634,5 @@ class DurableShardStoreContract(ShardStoreContract):
     def everything(store: ShardStore) -> list[object]:
         """Return all that a store can be asked."""
         devices = [store.device(slot) for slot in range(store.device_count())]
-        reads = store.trending(99, 99), store.successful(99, 0), store.hidden(0)
+        reads = store.trending(99, 99), store.successful(99, 0), store.hidden(0), store.nearest(a_taste(0), 9)
         return [devices, store.aggregates(), *reads, store.buckets(7, 4), store.audiences([7]).tolist()]

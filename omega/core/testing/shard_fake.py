@@ -22,6 +22,7 @@ from omega.core.shard_records import (
     FOR_GOOD,
     HALF_LIVES_DAYS,
     LEAST_HOUSEHOLDS,
+    LEAST_SUCCESS,
     MAX_TAGS,
     RANKED_BY,
     TAG_RANGE,
@@ -124,6 +125,8 @@ class MemoryShardStore(ShardStore):
         self._identity: tuple[int, bytes] | None = None
         self._admitted: Counter[bytes] = Counter()
         self._codes: dict[bytes, Code] = {}
+        self._due = set[int]()
+        self._directions: dict[int, Floats] = {}
 
     def enrol(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
         """Return the number of each device, None for who may not come in."""
@@ -176,7 +179,7 @@ class MemoryShardStore(ShardStore):
         taken: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         standings = [self._judge(move, tick.day, touched, taken) for move in tick.moves]
         for key in touched:
-            self._rows[key].settle()
+            self._settle(*key)
         for bucket, (samples, success) in taken.items():
             sums = self._buckets[bucket]
             sums[0] = max(sums[0] + samples, 0)
@@ -184,6 +187,18 @@ class MemoryShardStore(ShardStore):
         for bucket in [bucket for bucket in self._buckets if bucket[2] <= tick.day - BUCKET_DAYS]:
             del self._buckets[bucket]
         return standings
+
+    def _settle(self, title: int, slot: int) -> None:
+        """Settle a row; a title whose shown figures were replaced is to be compared anew, or no more."""
+        row = self._rows[title, slot]
+        before = row.shown
+        row.settle()
+        if slot == ALL_SLOTS and title >= 0 and row.shown is not before:
+            if row.shown and _rate(row.shown) >= LEAST_SUCCESS:
+                self._due.add(title)
+            else:
+                self._due.discard(title)
+                self._directions.pop(title, None)
 
     def _judge(
         self, move: Move, day: int, touched: set[tuple[int, int]], taken: dict[tuple[int, int, int], list[int]]
@@ -281,6 +296,24 @@ class MemoryShardStore(ShardStore):
         rows = [row for row in self._shown() if row.slot < ALL_SLOTS]
         return [row for row in rows if _rate(row.figures) >= least_rate][:most]
 
+    def nearest(self, taste: Floats, most: int) -> list[Shown]:
+        """Return what goes well and whose audience is nearest to a taste."""
+        if most < 1 or taste.shape != (TASTE_NUMBERS,) or not 0 < np.linalg.norm(taste) < np.inf:
+            raise InputError(f"taste is {taste}, most {most}, allowed: {TASTE_NUMBERS} numbers not all 0; 1 and more")
+        self._move()
+        cosines = {title: float(direction @ taste) for title, direction in self._directions.items()}
+        best = sorted(cosines, key=lambda title: (-cosines[title], title))[:most]
+        rows = {row.title: row for row in self._shown() if row.slot == ALL_SLOTS}
+        return [rows[title] for title in best]
+
+    def _move(self) -> None:
+        for title in self._due:
+            self._directions.pop(title, None)
+            count, *numbers = self._audiences.get(title, (0, [0.0]))[1]
+            if count >= LEAST_HOUSEHOLDS and any(numbers):
+                self._directions[title] = np.asarray(numbers, np.float32) / np.float32(np.linalg.norm(numbers))
+        self._due.clear()
+
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that lost their households."""
         rows = sorted(self._rows.items())
@@ -293,12 +326,13 @@ class MemoryShardStore(ShardStore):
 
     def fold(self, known: Mapping[int, int]) -> int:
         """Add the rows of unknown titles to those of the catalog."""
+        self._move()
         folded: set[int] = set()
         for hashed, ordinal in known.items():
             old = unknown_title(hashed)
             for _, slot in [key for key in self._rows if key[0] == old]:
                 self._rows[(ordinal, slot)].merge(self._rows.pop((old, slot)))
-                self._rows[(ordinal, slot)].settle()
+                self._settle(ordinal, slot)
                 folded.add(old)
             for key in [key for key in self._buckets if key[0] == old]:
                 samples, success = self._buckets.pop(key)
@@ -314,7 +348,8 @@ class MemoryShardStore(ShardStore):
         self._hear(title, day, [number * _faded(day - at) for number in sums])
 
     def rest(self) -> None:
-        """Do nothing: there is no log."""
+        """Do what waits: there is no log."""
+        self._move()
 
     def close(self) -> None:
         """Forget everything."""

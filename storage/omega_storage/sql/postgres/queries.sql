@@ -266,3 +266,56 @@ SELECT pg_switch_wal()
 -- name: checkpoint
 -- Removes the segments before, where wal_recycle is off.
 CHECKPOINT
+
+-- name: has_due
+-- Whether any title's place among audiences is to be looked at again.
+SELECT EXISTS (SELECT 1 FROM due)
+
+-- name: add_due
+-- Titles whose shown figures were replaced and go well.
+INSERT INTO due (title) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING
+
+-- name: drop_due
+-- The same, when they don't.
+DELETE FROM due WHERE title = ANY($1)
+
+-- name: take_due
+-- Some of them, within the transaction that looks at them.
+DELETE FROM due WHERE title IN (SELECT title FROM due ORDER BY title LIMIT $1) RETURNING title
+
+-- name: tell
+-- Directions stand in a row in the second array.
+INSERT INTO likeness (title, good, direction)
+SELECT title, TRUE, ($2::float8[])[(place - 1) * 44 + 1 : place * 44]::real[]
+FROM unnest($1::bigint[]) WITH ORDINALITY AS u (title, place)
+ON CONFLICT (title) DO UPDATE SET good = TRUE, direction = excluded.direction
+
+-- name: untell
+-- What may be told no more.
+UPDATE likeness SET good = FALSE WHERE title = ANY($1) AND good
+
+-- name: likeness
+-- All that may be told, for who has no index.
+SELECT title, direction FROM likeness WHERE good
+
+-- name: shown
+-- Some rows by key.
+SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM shown
+WHERE rank IS NOT NULL AND key = ANY($1)
+
+-- name: has_nearest_index
+-- In the schema of the tables.
+SELECT to_regclass(quote_ident(current_schema()) || '.likeness_nearest') IS NOT NULL
+
+-- name: make_nearest_index
+-- Partial, so that no search passes by what may not be told; its condition stands in `nearest` word for word.
+CREATE INDEX likeness_nearest ON likeness USING hnsw ((direction::halfvec(44)) halfvec_cosine_ops) WHERE good
+
+-- name: nearest
+-- Down the index, or through all rows where they are few: the planner chooses.
+WITH near AS MATERIALIZED (
+    SELECT title, direction::halfvec(44) <=> $1::float8[]::real[]::halfvec(44) AS distance FROM likeness WHERE good
+    ORDER BY distance LIMIT $2
+)
+SELECT v.key >> 4, v.key & 15, v.samples, v.success_milli, v.households, v.day, v.trends
+FROM near AS n JOIN shown AS v ON v.key = n.title * 16 + 8 WHERE v.rank IS NOT NULL ORDER BY n.distance, n.title

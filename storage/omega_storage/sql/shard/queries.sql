@@ -181,3 +181,37 @@ SELECT DISTINCT key >> 4 FROM sums WHERE key < 0
 -- name: empty_log
 -- The log names what came together in one commit.
 PRAGMA wal_checkpoint(TRUNCATE)
+
+-- name: has_due
+-- Whether any title's place among audiences is to be looked at again.
+SELECT EXISTS (SELECT 1 FROM due)
+
+-- name: add_due
+-- Titles whose shown figures were replaced and go well.
+INSERT INTO due (title) VALUES (?) ON CONFLICT DO NOTHING
+
+-- name: drop_due
+-- The same, when they don't.
+DELETE FROM due WHERE title IN (SELECT value FROM json_each(?))
+
+-- name: take_due
+-- Some of them, within the transaction that looks at them.
+DELETE FROM due WHERE title IN (SELECT title FROM due ORDER BY title LIMIT ?) RETURNING title
+
+-- name: tell
+-- Replaces the row.
+INSERT INTO likeness (title, good, direction) VALUES (?, TRUE, ?)
+ON CONFLICT DO UPDATE SET good = TRUE, direction = excluded.direction
+
+-- name: untell
+-- What may be told no more.
+UPDATE likeness SET good = FALSE WHERE title IN (SELECT value FROM json_each(?)) AND good
+
+-- name: likeness
+-- All that may be told.
+SELECT title, direction FROM likeness WHERE good
+
+-- name: shown
+-- Some rows by key.
+SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM shown
+WHERE rank IS NOT NULL AND key IN (SELECT value FROM json_each(?))

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omega import management
 from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError, StoreError, shown
 from omega.core.machine import spare_collector
 from omega.core.settings import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from omega.core.identity.device_key import DeviceKey
     from omega.core.identity.keyring import KeyRing
@@ -47,6 +48,8 @@ def serve_shard(
     host: str = "127.0.0.1",
     port: int = 8443,
     grpc_port: int | None = None,
+    rest_port: int | None = None,
+    metrics_port: int | None = None,
     certificate: tuple[Path, Path] | None = None,
     keys: Path | None = None,
     makers: Path | None = None,
@@ -54,18 +57,20 @@ def serve_shard(
     artifacts: Path | None = None,
     trust: Sequence[Path] = (),
     pull_s: float = 5.0,
-    ready: Callable[[int, int | None], None] = lambda port, grpc_port: None,
+    ready: Callable[[int, Mapping[str, int]], None] = lambda port, beside: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is as for `open_shard_store`.
 
-    With a `grpc_port` it serves gRPC as well; with a `certificate` (chain and key) it speaks https and grpcs. `keys` is
+    With a `grpc_port` it serves gRPC as well, with a `rest_port` its management, to the admins in `keys`, with a
+    `metrics_port` what Prometheus asks for; with a `certificate` (chain and key) it speaks https and grpcs. `keys` is
     the folder of its secrets, by default home/shard, `makers` a file of those whose certificates admit a TV;
     `everybody` admits whoever has a key, on loopback alone. `artifacts` is a folder of files to give out that the
     public keys in the files of `trust` signed. All of these may change while it runs. The pull is made again at most
-    every `pull_s`; `ready` gets both ports. Raises StoreError, InputError, TransportError.
+    every `pull_s`; `ready` gets the port and, by name, those beside it. Raises StoreError, InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
-    shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
+    rooms = ("shard", "app", "upkeep", "metered")
+    shards, apps, upkeep, meters = (extra_module(f"omega.shard.{name}", "shard") for name in rooms)
     if everybody:
         extra_module("omega.core.identity.gate", "shard").refuse_unless_loopback(host)
     folder = keys or settings.home / "shard"
@@ -78,6 +83,7 @@ def serve_shard(
     files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     context = server.tls(*certificate) if certificate else None
     grpc_door = _grpc_door(host, grpc_port, certificate) if grpc_port is not None else None
+    manage = management.Management(host, rest_port, metrics_port, folder, context)
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices, home=settings.home)
@@ -87,6 +93,8 @@ def serve_shard(
         app: ShardApp = apps.ShardApp(
             shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
         )
+
+        metered = partial(meters.Metered, app, shard.recorder)
 
         async def look() -> None:
             app.entrance.use(*read_trust())
@@ -99,14 +107,17 @@ def serve_shard(
                 await beside.enter_async_context(upkeep.kept_up(look))
                 if files:
                     await beside.enter_async_context(files.watched(shard))
-                other = (await beside.enter_async_context(grpc_door(app))).port if grpc_door else None
-                told = partial(ready, bound.getsockname()[1], other)
-                await server.serve_until_told(app, bound, context=context, ready=told)
+                ports = {}
+                if grpc_door:
+                    ports["grpc"] = (await beside.enter_async_context(grpc_door(metered("grpc")))).port
+                ports |= await beside.enter_async_context(manage.beside(app, shard, catalog, files, store.schema))
+                told = partial(ready, bound.getsockname()[1], ports)
+                await server.serve_until_told(metered("http"), bound, context=context, ready=told)
         finally:
             await shard.close()
 
     spare_collector()
-    with closing(server.bind(host, port)) as bound:
+    with manage, closing(server.bind(host, port)) as bound:
         server.run(served(bound))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from omega.core.errors import DeniedError, InputError, StoreError
@@ -42,7 +43,7 @@ class Entrance:
 
     async def start(self) -> None:
         """Read who may speak. Raises StoreError."""
-        self._counts_from = await self._shard.counts_from()
+        self._counts_from = await self._shard.ask(lambda store: store.counts_from().tolist())
 
     def use(self, ring: KeyRing, makers: Iterable[Maker]) -> None:
         """Take keys and makers as they are now."""
@@ -51,8 +52,12 @@ class Entrance:
 
     async def look(self) -> None:
         """Shut out whom another process has revoked. Raises StoreError."""
-        for slot in await self._shard.revoked():
-            self._note(slot, FOR_GOOD)
+        for slot in await self._shard.ask(lambda store: store.revoked()):
+            self.shut_out(slot)
+
+    def shut_out(self, slot: int) -> None:
+        """Take no token of this device any more."""
+        self._note(slot, FOR_GOOD)
 
     def check(self, token: str) -> int:
         """Return the slot of the device that a token was given to. Raises DeniedError."""
@@ -60,20 +65,25 @@ class Entrance:
 
     async def enrol(self, body: bytes) -> Reply:
         """Give a challenge for an empty body, and a token for one that is answered."""
+        refuse = partial(self._shard.recorder.refuse, "enrolment")
         try:
             if not body:
                 return Reply(200, encode(self._gate.challenge(self._now())))
             candidate = self._gate.examine(decode(body, Answer), self._now())
             admitted = await self._shard.admit(candidate)
             if admitted is None:
+                refuse("full")
                 return Reply(503, b"this shard is full", (("retry-after", str(_FULL_RETRY_S)),))
             self._note(*admitted)
             return Reply(200, encode(self._gate.admit(admitted[0], self._now())))
         except DeniedError as error:
+            refuse(error.reason)
             return Reply(401, str(error).encode())
         except StoreError as error:
+            refuse("store")
             return Reply(503, str(error).encode(), (("retry-after", str(_STORE_RETRY_S)),))
         except InputError as error:
+            refuse("malformed")
             return Reply(400, str(error).encode())
 
     def _since(self, slot: int) -> int:

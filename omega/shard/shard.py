@@ -8,7 +8,7 @@ import time
 from array import array
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -20,6 +20,7 @@ from omega.shard.answers import Answer, Refusal, Refused
 from omega.shard.intake import Intake
 from omega.shard.pacing import Allowance, Pace, spread
 from omega.shard.pulls import Board, Pulls
+from omega.shard.recorder import Recorder
 from omega.shard.ticks import Ticks
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from omega.core.shard_records import Standing
     from omega.core.wire import Artifact, Pull, Push
     from omega.shard.answers import Receipt
+
+T = TypeVar("T")
 
 _RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
 
@@ -60,6 +63,7 @@ class Shard:
         *,
         space: int,
         service: Service | None = None,
+        recorder: Recorder | None = None,
         now: Callable[[], float] = time.time,
         random: Random | None = None,
     ) -> None:
@@ -70,7 +74,10 @@ class Shard:
         self._store, self._key, self._space, self._now = store, key, space, now
         self.service = service or Service()
         self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
-        self._ticks = Ticks(store, self._today, tick_s=self.service.tick_s, most_waiting=self.service.most_waiting)
+        self.recorder = recorder or Recorder()
+        """What this worker counts of its own work."""
+        waits = {"tick_s": self.service.tick_s, "most_waiting": self.service.most_waiting}
+        self._ticks = Ticks(store, self._today, self.recorder, **waits)
         self._ticks.committed = self._pull_is_old
         self._allowance = Allowance(self.service.pace)
         self._asked = array("H")  # by device, the day of its last question for similar titles
@@ -92,6 +99,16 @@ class Shard:
     def failing(self) -> bool:
         """Whether the store refuses to store."""
         return self._ticks.failing
+
+    @property
+    def draining(self) -> bool:
+        """Whether nobody is taken any more."""
+        return self._draining
+
+    @property
+    def waiting(self) -> int:
+        """How many syncs wait for a tick to begin."""
+        return self._ticks.waiting
 
     @property
     def header(self) -> Header:
@@ -135,14 +152,9 @@ class Shard:
         """
         return await self._ticks.call(partial(self._store.admit, candidate, int(self._now())))
 
-    async def revoked(self) -> list[int]:
-        """Return the slots of the devices that were shut out. Raises StoreError."""
-        return await self._ticks.call(self._store.revoked)
-
-    async def counts_from(self) -> list[int]:
-        """Return by slot since when the device's tokens count, unix seconds. Raises StoreError."""
-        found: list[int] = (await self._ticks.call(self._store.counts_from)).tolist()
-        return found
+    async def ask(self, what: Callable[[ShardStore], T]) -> T:
+        """Return what the store answers to a question that is no sync, in its thread and in turn. Raises StoreError."""
+        return await self._ticks.call(partial(what, self._store))
 
     def set_artifacts(self, artifacts: tuple[Artifact, ...]) -> None:
         """Name these files in every pull from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,16 @@ def serve(
             min=0, max=65_535, help="Serve gRPC as well, at this port; its own is 50051.", show_default="no gRPC"
         ),
     ] = None,
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Serve the management at this port; its own is 8080.", show_default="none"
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve Prometheus at this port; its own is 9090.", show_default="none"),
+    ] = None,
     cert: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="What omega shard cert made.", show_default="plain HTTP")
     ] = None,
@@ -50,6 +61,8 @@ def serve(
     trust: Annotated[
         list[Path] | None, typer.Option(help="An operator's public key that signs them; may be given again.")
     ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log a JSON object a line.")] = False,
+    log_level: Annotated[str, typer.Option(help="The least that is logged: debug, info, warning or error.")] = "info",
     json: options.Json = False,
 ) -> None:
     """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use."""
@@ -57,18 +70,20 @@ def serve(
 
     if enrol not in ("vouched", "open"):
         raise InputError(f"enrol is {enrol!r}, allowed: vouched, open")
+    if log_level not in render.LOG_LEVELS:
+        raise InputError(f"log-level is {log_level!r}, allowed: {', '.join(render.LOG_LEVELS)}")
     secure = "s" if cert else ""
 
-    def ready(bound: int, grpc_bound: int | None) -> None:
+    def ready(bound: int, beside: Mapping[str, int]) -> None:
+        schemes = {"grpc": f"grpc{secure}", "rest": f"http{secure}", "metrics": "http"}
         addresses = {"url": f"http{secure}://{host}:{bound}"}
-        if grpc_bound is not None:
-            addresses["grpc_url"] = f"grpc{secure}://{host}:{grpc_bound}"
+        addresses |= {f"{name}_url": f"{schemes[name]}://{host}:{at}" for name, at in beside.items()}
         if json:
             render.json_line({"pid": os.getpid(), **addresses})
         else:
             render.line(f"ready: process {os.getpid()} serves {' and '.join(addresses.values())}")
 
-    render.log_to_stderr()
+    render.log_to_stderr(log_level, as_json=log_json)
     serve_shard(
         options.settings(catalog=catalog),
         store,
@@ -78,6 +93,8 @@ def serve(
         host=host,
         port=port,
         grpc_port=grpc_port,
+        rest_port=rest_port,
+        metrics_port=metrics_port,
         certificate=(cert / "server.pem", cert / "server.key") if cert else None,
         keys=keys,
         makers=makers,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omega.compose import extra_module
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import AsyncIterator
+    from pathlib import Path
     from typing import Self
 
     from omega.core.catalog import Catalog

@@ -145,5 +145,5 @@ def _nearness(audiences: Floats) -> Floats:
     """Return the cosines of all rows but the first with the first, in tenths."""
     mean = audiences[:, 1:] / (audiences[:, :1] + PRIOR_LISTENERS)
     mean = mean - mean.mean(axis=0)
-    near: Floats = np.round(cosines(mean[1:], mean[0]) * _STEPS) / _STEPS + 0.0  # no -0.0
+    near: Floats = (np.round(cosines(mean[1:], mean[0]) * _STEPS) / _STEPS + 0.0).astype(np.float32)  # no -0.0
     return near

@@ -70,7 +70,7 @@ class Recorder:
         """Begin at 0."""
         self.doors: dict[str, DoorFigures] = {}
         self.refusals = dict.fromkeys(_reasons(), 0)
-        self.resyncs = {reason: 0 for reason in Reason}
+        self.resyncs = dict.fromkeys(Reason, 0)
         self.contributed = self.retracted = 0
         self.tick_moves = Histogram(TICK_SIZES)
         self.store_s = Histogram(LATENCIES_S)

@@ -76,8 +76,7 @@ class Shard:
         self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
         self.recorder = recorder or Recorder()
         """What this worker counts of its own work."""
-        waits = {"tick_s": self.service.tick_s, "most_waiting": self.service.most_waiting}
-        self._ticks = Ticks(store, self._today, self.recorder, **waits)
+        self._ticks = Ticks(store, self._today, self.service, self.recorder)
         self._ticks.committed = self._pull_is_old
         self._allowance = Allowance(self.service.pace)
         self._asked = array("H")  # by device, the day of its last question for similar titles

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omega.core.ports import ShardStore
     from omega.core.shard_records import Move, Standing
     from omega.shard.recorder import Histogram, Recorder
+    from omega.shard.shard import Service
 
 T = TypeVar("T")
 Waiting: TypeAlias = "tuple[Move, asyncio.Future[Standing | None]]"
@@ -36,12 +37,10 @@ REST_EVERY_S = 10.0
 class Ticks:
     """The queue in front of a store, and the one thread that uses it."""
 
-    def __init__(
-        self, store: ShardStore, today: Callable[[], int], recorder: Recorder, *, tick_s: float, most_waiting: int
-    ) -> None:
+    def __init__(self, store: ShardStore, today: Callable[[], int], service: Service, recorder: Recorder) -> None:
         """Take over the store, which `close` closes."""
-        self._store, self._today, self._tick_s, self._most_waiting = store, today, tick_s, most_waiting
-        self._recorder = recorder
+        self._store, self._today, self._recorder = store, today, recorder
+        self._tick_s, self._most_waiting = service.tick_s, service.most_waiting
         self._thread = ThreadPoolExecutor(1, "omega-shard-store")
         self._waiting: list[Waiting] = []
         self._committing = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+from datetime import date
 from typing import Annotated, Literal
 
 import msgspec
@@ -21,7 +21,7 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that is answered."""
 
 
-class Problem(Reply):
+class Problem(Reply, frozen=True):
     """Why something was refused."""
 
     found: str
@@ -29,7 +29,7 @@ class Problem(Reply):
     do: str
 
 
-class Health(Reply):
+class Health(Reply, frozen=True):
     """The process lives."""
 
     status: Literal["live"]
@@ -37,13 +37,13 @@ class Health(Reply):
     region: str
 
 
-class Ready(Reply):
+class Ready(Reply, frozen=True):
     """Syncs are taken, and the store answers."""
 
     status: Literal["ready"]
 
 
-class Since(Reply):
+class Since(Reply, frozen=True):
     """What the worker that answers did since it started."""
 
     started_at: Count
@@ -56,7 +56,7 @@ class Since(Reply):
     """Syncs in the queue, now."""
 
 
-class Stats(Reply):
+class Stats(Reply, frozen=True):
     """A shard in figures."""
 
     shard: Count
@@ -76,7 +76,7 @@ class Stats(Reply):
     since: Since
 
 
-class Device(Reply):
+class Device(Reply, frozen=True):
     """What a shard knows of a device; of titles, nothing."""
 
     id: DeviceId
@@ -84,7 +84,7 @@ class Device(Reply):
     revoked: bool
     tokens_since: Count | None
     """Unix seconds; tokens that were given before don't count. None once revoked."""
-    seen: datetime.date
+    seen: date
     """The day of its last sync, which is all that is kept of when."""
     incarnation: Count
     version: Count
@@ -92,18 +92,18 @@ class Device(Reply):
     retracted: Count
     horizon: Count
     """The version that every backup holds."""
-    mark_day: datetime.date
+    mark_day: date
     mark_version: Count
 
 
-class Context(Reply):
+class Context(Reply, frozen=True):
     """A time of day on weekdays or weekends."""
 
     time: TimeSlot
     day: DayType
 
 
-class Figures(Reply):
+class Figures(Reply, frozen=True):
     """What is shown of a title in a context."""
 
     context: Context | None
@@ -113,7 +113,7 @@ class Figures(Reply):
     momentum: Momentum
 
 
-class Patterns(Reply):
+class Patterns(Reply, frozen=True):
     """A title by context; no figures where fewer than three households support them."""
 
     title: str
@@ -121,7 +121,7 @@ class Patterns(Reply):
     patterns: list[Figures]
 
 
-class Trend(Reply):
+class Trend(Reply, frozen=True):
     """A title on the rise."""
 
     title: str
@@ -131,7 +131,7 @@ class Trend(Reply):
     momentum: Momentum
 
 
-class Trends(Reply):
+class Trends(Reply, frozen=True):
     """A page of what is trending, most of all first."""
 
     trending: list[Trend]
@@ -139,7 +139,7 @@ class Trends(Reply):
     """The `start` of the page after this, None at the end."""
 
 
-class Near(Reply):
+class Near(Reply, frozen=True):
     """A title that is watched by viewers alike."""
 
     title: str
@@ -149,7 +149,7 @@ class Near(Reply):
     success: Success
 
 
-class Nearest(Reply):
+class Nearest(Reply, frozen=True):
     """The titles whose audiences are nearest to a title's; none where too few taste codes tell of it."""
 
     title: str
@@ -157,7 +157,7 @@ class Nearest(Reply):
     nearest: list[Near]
 
 
-class Artifact(Reply):
+class Artifact(Reply, frozen=True):
     """A file that is given out."""
 
     kind: Kind
@@ -168,7 +168,7 @@ class Artifact(Reply):
     made_at: Count
 
 
-class Artifacts(Reply):
+class Artifacts(Reply, frozen=True):
     """What pulls name."""
 
     artifacts: list[Artifact]

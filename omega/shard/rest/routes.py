@@ -47,17 +47,14 @@ class Param(msgspec.Struct, frozen=True):
         """Return the value. Raises RefusedError."""
         if text is None and self.default is not None:
             return self.default
-        if self.bounds is None:
-            fits = text is not None and re.fullmatch(self.pattern, text)
-            allowed, value = self.told, text
-        else:
+        if text is not None and self.bounds is None and re.fullmatch(self.pattern, text):
+            return text
+        if text is not None and self.bounds and re.fullmatch(r"\d{1,9}", text, re.ASCII):
             least, most = self.bounds
-            number = int(text) if text is not None and re.fullmatch(r"\d{1,9}", text, re.ASCII) else -1
-            fits = least <= number <= most
-            allowed, value = f"{least}..{most}", number
-        if fits:
-            return value
+            if least <= int(text) <= most:
+                return int(text)
         found = "missing" if text is None else shown(text)
+        allowed = f"{self.bounds[0]}..{self.bounds[1]}" if self.bounds else self.told
         raise RefusedError(400, f"{self.name} is {found}", allowed, f"give {self.name} as {ROOT}/openapi.json says")
 
 
@@ -103,7 +100,7 @@ _LATER = (503, "The store fails or doesn't answer: ask later")
 
 ROUTES = (
     Route("GET", "/health", "health", "Whether the process lives", replies.Health, None),
-    Route("GET", "/ready", "ready", "Whether syncs are taken and the store answers", replies.Ready, None, (), (_LATER,)),
+    Route("GET", "/ready", "ready", "Whether syncs are taken", replies.Ready, None, (), (_LATER,)),
     Route("GET", "/openapi.json", "description", "This description", dict[str, Any], None),
     Route("GET", "/stats", "stats", "The shard in figures", replies.Stats, other=(_LATER,)),
     Route(

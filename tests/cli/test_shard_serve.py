@@ -28,7 +28,8 @@ STATIC = ("--embedder", "static")
 
 def test_help_names_every_option(omega: Omega) -> None:
     told = omega("shard", "serve", "--help").out
-    options = "store catalog shard-id region max-devices host port grpc-port cert enrol makers keys artifacts trust"
+    options = "store catalog shard-id region max-devices host port grpc-port cert enrol makers keys artifacts trust "
+    options += "rest-port metrics-port log-json log-level"
     for option in options.split():
         assert f"--{option}" in told
     assert "serve" in omega("shard", "--help").out
@@ -66,12 +67,13 @@ def test_a_port_in_use_is_named(omega: Omega) -> None:
         assert "choose another port" in told
 
 
-def test_a_grpc_port_in_use_is_named(omega: Omega) -> None:
+@pytest.mark.parametrize("option", ["--grpc-port", "--rest-port", "--metrics-port"])
+def test_a_port_beside_that_is_in_use_is_named(omega: Omega, option: str) -> None:
     with closing(socket.socket()) as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        told = omega("shard", "serve", "--port", "0", "--grpc-port", str(port), code=7).complaint
+        told = omega("shard", "serve", "--port", "0", option, str(port), code=7).complaint
         assert f"127.0.0.1:{port} can't be served at" in told
         assert not Path("shard.db").exists()
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from omega.shard.shelves import Published
 
 ADMINS_FILE = "admins.json"
+LOOK_S = 1.0
+"""How often that file is looked at: whoever was revoked is out that soon."""
 _LIMITS = {"connections": 256, "idle_s": 75, "drain_s": 2}
 """Few ask, and whoever scrapes every few seconds keeps his connection."""
 
@@ -83,7 +85,7 @@ class Management:
                 async def look() -> None:
                     rest.use(self._read())
 
-                await serving.enter_async_context(extra_module("omega.shard.upkeep", "shard").kept_up(look))
+                await serving.enter_async_context(extra_module("omega.shard.upkeep", "shard").kept_up(look, LOOK_S))
                 await serving.enter_async_context(_served(rest.asgi, bound, self._context))
             if bound := self._bound.get("metrics"):
                 metrics = extra_module("omega.shard.exposition", "shard").exposition(shard, self._worker)
@@ -98,7 +100,7 @@ class Management:
 def add_admin(keys: Path, name: str, role: str) -> str:
     """Let somebody manage the shard with this folder of secrets; return the token, which nobody can tell again.
 
-    A shard that runs takes it within 5 seconds. Raises InputError.
+    A shard that runs takes it within 2 seconds. Raises InputError.
     """
     identity = _identity()
     token: str = identity.add_admin(keys / ADMINS_FILE, name, identity.role_of(role))
@@ -106,7 +108,7 @@ def add_admin(keys: Path, name: str, role: str) -> str:
 
 
 def revoke_admin(keys: Path, name: str) -> Admin:
-    """Let somebody manage it no more, within 5 seconds; return who it was. Raises InputError."""
+    """Let somebody manage it no more, within 2 seconds; return who it was. Raises InputError."""
     found: Admin = _identity().revoke_admin(keys / ADMINS_FILE, name)
     return found
 

@@ -7,7 +7,6 @@ import json
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omega.core.identity.admins import Role, add_admin, read_admins
@@ -30,6 +29,7 @@ from tests.shard.playing import CATALOG, EAGER, KEY, SPACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from omega.core.ports import ShardStore
     from omega.shard.shelves import Published

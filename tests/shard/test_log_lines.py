@@ -92,12 +92,12 @@ def test_a_line_holds_what_a_record_does() -> None:
     log.warning('two\nlines, "%s"', "quoted")
     SYNC_ID.set(255)
     try:
-        raise ValueError("why")
+        int("why")
     except ValueError:
         log.exception("it broke")
     plain, broken = map(json.loads, out.getvalue().splitlines())
     assert (plain["level"], plain["logger"], plain["message"]) == ("warning", "a.b", 'two\nlines, "quoted"')
     assert set(plain) == {"time", "level", "logger", "message"}
     assert (broken["level"], broken["sync"]) == ("error", "00000000000000ff")
-    assert broken["traceback"].endswith("ValueError: why")
+    assert broken["traceback"].endswith("ValueError: invalid literal for int() with base 10: 'why'")
     assert sys.exc_info() == (None, None, None)

@@ -74,38 +74,40 @@ async def refused(managed: Managed, token: str, body: bytes) -> None:
             await client.exchange(body)
 
 
+async def good(managed: Managed, tokens: list[str]) -> tuple[int, int]:
+    """Let everybody tell three rows; the first takes one back and has a gap. Return the bytes of frames."""
+    told = encode(a_push(1, *(a_row(title, day=TODAY) for title in range(3))))
+    frames = [(token, told) for token in tokens]
+    frames += [(tokens[0], encode(a_push(2, retracted=(a_row(0, day=TODAY),)))), (tokens[0], encode(a_push(9)))]
+    answers = []
+    for token, frame in frames:
+        async with managed.client(token) as client:
+            answers.append(await client.exchange(frame))
+    return sum(len(frame) for _, frame in frames), sum(map(len, answers))
+
+
+async def bad(managed: Managed, store: Store, tokens: list[str]) -> None:
+    """Be refused once for each of several reasons."""
+    frame = encode(a_push(2))
+    await refused(managed, "A" * 40, frame)
+    await refused(managed, "x", frame)
+    await refused(managed, tokens[1], b"garbage")
+    await refused(managed, tokens[1], encode(a_push(2**50)))
+    store.full = True
+    await refused(managed, tokens[2], frame)
+    store.full = False
+    await refused(managed, "", b"{}")
+    with pytest.raises(TransportError):
+        await managed.admitted(DEVICES + 1)
+    async with managed.client(tokens[0]) as client:
+        await client.exchange(encode(a_push(9)))
+    await refused(managed, tokens[0], frame)
+    store.revoke(a_key(4).id)
+    await refused(managed, tokens[3], frame)
+
+
 def test_syncs_of_many_devices_and_refusals_add_no_series_and_all_are_counted(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "s.db", max_devices=DEVICES)
-
-    async def good(managed: Managed, tokens: list[str]) -> tuple[int, int]:
-        """Let everybody tell three rows; the first takes one back and has a gap. Return the bytes of frames."""
-        told = encode(a_push(1, *(a_row(title, day=TODAY) for title in range(3))))
-        frames = [(token, told) for token in tokens]
-        frames += [(tokens[0], encode(a_push(2, retracted=(a_row(0, day=TODAY),)))), (tokens[0], encode(a_push(9)))]
-        answers = []
-        for token, frame in frames:
-            async with managed.client(token) as client:
-                answers.append(await client.exchange(frame))
-        return sum(len(frame) for _, frame in frames), sum(map(len, answers))
-
-    async def bad(managed: Managed, tokens: list[str]) -> None:
-        """Be refused once for each of several reasons."""
-        frame = encode(a_push(2))
-        await refused(managed, "A" * 40, frame)
-        await refused(managed, "x", frame)
-        await refused(managed, tokens[1], b"garbage")
-        await refused(managed, tokens[1], encode(a_push(2**50)))
-        store.full = True
-        await refused(managed, tokens[2], frame)
-        store.full = False
-        await refused(managed, "", b"{}")
-        with pytest.raises(TransportError):
-            await managed.admitted(DEVICES + 1)
-        async with managed.client(tokens[0]) as client:
-            await client.exchange(encode(a_push(9)))
-        await refused(managed, tokens[0], frame)
-        store.revoke(a_key(4).id)
-        await refused(managed, tokens[3], frame)
 
     async def play(managed: Managed) -> None:
         first = await scraped(managed)
@@ -122,7 +124,7 @@ def test_syncs_of_many_devices_and_refusals_add_no_series_and_all_are_counted(tm
         assert value(after, "omega_tick_syncs_sum") == DEVICES + 2
         assert value(after, "omega_tick_syncs_count") == value(after, "omega_commit_seconds_count") <= DEVICES + 2
         assert value(after, "omega_store_seconds_count") > value(after, "omega_commit_seconds_count")
-        await bad(managed, given)
+        await bad(managed, store, given)
         last = await scraped(managed)
         assert last.keys() == after.keys() == before.keys() == first.keys()
         labels = {name for _, pairs in last for name, _ in pairs}
@@ -136,7 +138,7 @@ def test_syncs_of_many_devices_and_refusals_add_no_series_and_all_are_counted(tm
             assert value(last, "omega_enrolments_total", transport="http", outcome=outcome) == count, outcome
         assert value(last, "omega_challenges_total", transport="http") == DEVICES + 1
         reasons = "token-forged token-malformed frame-size frame-push shard-store shard-too-often shard-stranger"
-        told = {reason: 1.0 for reason in [*reasons.split(), "enrolment-full", "enrolment-malformed"]}
+        told = dict.fromkeys([*reasons.split(), "enrolment-full", "enrolment-malformed"], 1.0)
         found = {dict(pairs)["reason"]: n for (of, pairs), n in last.items() if of == "omega_refusals_total" and n}
         assert found == told
         assert value(last, "omega_waiting_syncs") == 0

@@ -339,6 +339,13 @@ def test_who_was_revoked_is_out_at_once_and_for_good_at_every_worker(tmp_path: P
     on_managed(Managed(store, tmp_path), play)
 
 
+async def turned(managed: Managed, status: int) -> None:
+    """Wait until it is told whether it is ready: an answer counts for a second."""
+    async with asyncio.timeout(30):
+        while (await managed.ask("/api/v1/ready", of=None)).status != status:  # noqa: ASYNC110  (over a socket)
+            await asyncio.sleep(0.05)
+
+
 def test_a_store_that_fails_is_told_as_such(tmp_path: Path) -> None:
     store = a_store(tmp_path)
 
@@ -349,16 +356,12 @@ def test_a_store_that_fails_is_told_as_such(tmp_path: Path) -> None:
         found = await managed.ask("/api/v1/trending")
         assert (found.status, fits(found, document["paths"]["/trending"]["get"], document)) == (503, None)
         assert b"disk" not in found.body
-        async with asyncio.timeout(30):
-            while (await managed.ask("/api/v1/ready", of=None)).status == 200:
-                await asyncio.sleep(0.05)
+        await turned(managed, 503)
         found = await managed.ask("/api/v1/ready", of=None)
         assert (found.status, fits(found, document["paths"]["/ready"]["get"], document)) == (503, None)
         assert (await managed.ask("/api/v1/health", of=None)).status == 200
         store.broken = False
-        async with asyncio.timeout(30):
-            while (await managed.ask("/api/v1/ready", of=None)).status != 200:
-                await asyncio.sleep(0.05)
+        await turned(managed, 200)
         await managed.shard.drain()
         assert (await managed.ask("/api/v1/ready", of=None)).status == 503
 

@@ -66,7 +66,7 @@ def test_refusals_say_what_is_allowed(tmp_path: Path) -> None:
     path = tmp_path / "admins.json"
     add_admin(path, "ana", Role.VIEWER)
     for name in ("", "a b", "-a", "a\n", "x" * 65, "\u00e9"):
-        with pytest.raises(InputError, match="allowed: 1..64 of"):
+        with pytest.raises(InputError, match=r"allowed: 1\.\.64 of"):
             add_admin(path, name, Role.VIEWER)
     with pytest.raises(InputError, match="ana is there already, allowed: a new name"):
         add_admin(path, "ana", Role.OPERATOR)
@@ -92,7 +92,7 @@ def test_a_file_that_is_none_is_refused(tmp_path: Path, written: bytes) -> None:
     path = tmp_path / "admins.json"
     path.write_bytes(written)
     path.chmod(0o600)
-    with pytest.raises(InputError, match="admins.json is refused, .*allowed: a JSON list"):
+    with pytest.raises(InputError, match=r"admins.json is refused, .*allowed: a JSON list"):
         read_admins(path)
 
 

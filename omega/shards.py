@@ -69,8 +69,8 @@ def serve_shard(
     every `pull_s`; `ready` gets the port and, by name, those beside it. Raises StoreError, InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
-    rooms = ("shard", "app", "upkeep", "metered")
-    shards, apps, upkeep, meters = (extra_module(f"omega.shard.{name}", "shard") for name in rooms)
+    rooms = ("shard", "app", "upkeep", "metered", "pacing", "shelves")
+    shards, apps, upkeep, meters, pacing, shelves = (extra_module(f"omega.shard.{room}", "shard") for room in rooms)
     if everybody:
         extra_module("omega.core.identity.gate", "shard").refuse_unless_loopback(host)
     folder = keys or settings.home / "shard"
@@ -79,7 +79,6 @@ def serve_shard(
     catalog = open_catalog(settings)
     if trust and not artifacts:
         raise InputError(f"trust is {trust[0]}, without artifacts: name their folder with --artifacts, or leave it out")
-    shelves = extra_module("omega.shard.shelves", "shard")
     files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     context = server.tls(*certificate) if certificate else None
     grpc_door = _grpc_door(host, grpc_port, certificate) if grpc_port is not None else None
@@ -87,13 +86,10 @@ def serve_shard(
 
     async def served(bound: Any) -> None:
         store = open_shard_store(location, max_devices=max_devices, home=settings.home)
-        service = shards.Service(pull_s=pull_s)
         space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
-        shard = shards.Shard(store, catalog, tag_key, space=space, service=service)
-        app: ShardApp = apps.ShardApp(
-            shard, shard_id, ring, region=region, makers=trusted, everybody=everybody, files=files
-        )
-
+        shard = shards.Shard(store, catalog, tag_key, space=space, service=pacing.Service(pull_s=pull_s))
+        whom = {"region": region, "makers": trusted, "everybody": everybody}
+        app: ShardApp = apps.ShardApp(shard, shard_id, ring, files=files, **whom)
         metered = partial(meters.Metered, app, shard.recorder)
 
         async def look() -> None:

@@ -10,7 +10,6 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from omega.core.errors import InputError, StoreError
@@ -18,7 +17,7 @@ from omega.core.shard_records import DAY_S, TASTE_BYTES, Move, Verdict
 from omega.core.wire import Ack, Header, Reason, Resync
 from omega.shard.answers import Answer, Refusal, Refused
 from omega.shard.intake import Intake
-from omega.shard.pacing import Allowance, Pace, spread
+from omega.shard.pacing import Allowance, Service, spread
 from omega.shard.pulls import Board, Pulls
 from omega.shard.recorder import Recorder
 from omega.shard.ticks import Ticks
@@ -36,20 +35,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
-
-
-class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """How a shard serves."""
-
-    tick_s: float = 0.05
-    """How long the first of a tick waits for others."""
-    most_waiting: int = 8_192
-    """Syncs in the queue; beyond, devices are asked to come later."""
-    pull_s: float = 5.0
-    """The pull is made again at most so often."""
-    retry_s: float = 30.0
-    """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
-    pace: Pace = Pace()
 
 
 class Shard:

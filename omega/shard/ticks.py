@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from omega.core.ports import ShardStore
     from omega.core.shard_records import Move, Standing
+    from omega.shard.pacing import Service
     from omega.shard.recorder import Histogram, Recorder
-    from omega.shard.shard import Service
 
 T = TypeVar("T")
 Waiting: TypeAlias = "tuple[Move, asyncio.Future[Standing | None]]"

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sys
+import urllib.request
 from datetime import datetime
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from omega.core.identity.messages import encode as worded
 from omega.core.log_lines import SYNC_ID, JsonLines
 from omega.core.types import title_key
 from omega.core.wire import Header, Row, encode, lineage_code, space_code, title_hash
+from omega.management import add_admin
 from omega.shards import SHARD_SPACE
 from omega_plugins.transports.http.client import HttpClient
 from tests.shard.managing import a_key
@@ -60,8 +62,19 @@ def test_no_line_names_a_device_a_token_or_a_title(tmp_path: Path) -> None:
                 with pytest.raises(TransportError):
                     await said(url, token, body)
 
-    with Served(tmp_path, "--log-json", "--log-level", "debug") as shard:
+    admin = add_admin(tmp_path / "home" / "shard", "ana", "operator")
+    with Served(tmp_path, "--log-json", "--log-level", "debug", "--rest-port", "0") as shard:
         asyncio.run(lived(shard.url))
+        for method, path in (
+            ("GET", f"/patterns?title={titles[0].id}"),
+            ("GET", f"/devices/{a_key(1).id.hex()}"),
+            ("DELETE", f"/devices/{a_key(1).id.hex()}"),
+        ):
+            asked = urllib.request.Request(  # noqa: S310  (to ourselves)
+                shard.urls["rest_url"] + "/api/v1" + path, headers={"Authorization": f"Bearer {admin}"}, method=method
+            )
+            with urllib.request.urlopen(asked, timeout=30) as told:  # noqa: S310  (the same)
+                assert told.status == 200
         lines = shard.stop().splitlines()
     found = [json.loads(line) for line in lines]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in found)
@@ -71,8 +84,9 @@ def test_no_line_names_a_device_a_token_or_a_title(tmp_path: Path) -> None:
     assert {line["message"].rpartition(" ")[2] for line in syncs} == {"200", "400", "401"}
     assert len({line["sync"] for line in syncs}) == len(syncs)
     assert all(re.fullmatch("[0-9a-f]{16}", line["sync"]) for line in syncs)
+    assert "revoke by admin ana" in [line["message"] for line in found]
     text = "\n".join(lines).lower()
-    secret = [*tokens, *(title.id for title in titles), *(title.title for title in titles), *map(str, hashes)]
+    secret = [admin, *tokens, *(title.id for title in titles), *(title.title for title in titles), *map(str, hashes)]
     for number in range(1, TVS + 1):
         key = a_key(number)
         secret += [key.id.hex(), key.public_key.hex()]

@@ -96,7 +96,7 @@ def open_street(
         pull_s=PULL_S,
     )
     with processes.served(partial(serve_shard, serving)) as ports:
-        url = f"http://127.0.0.1:{ports.http}"
+        url = f"http://127.0.0.1:{ports['http']}"
 
         def next_door(name: str, clock: Callable[[], datetime]) -> Brain:
             tv = msgspec.structs.replace(settings, store=scratch / name, embedder=STATIC, model=None)

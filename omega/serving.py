@@ -18,21 +18,24 @@ from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError
 from omega.core.machine import spare_collector
 from omega.core.settings import Settings
+from omega.management import Management
 from omega.shards import MAX_DEVICES, is_one_process, open_shard_store
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from omega.core.catalog import Catalog
     from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Maker
+    from omega.core.ports import SyncApp
     from omega.shard.app import ShardApp
     from omega.shard.shelves import Published
     from omega_plugins.transports.grpc.server import GrpcServer
 
-    Ready: TypeAlias = Callable[["Ports"], None]
+    Ready: TypeAlias = Callable[[Mapping[str, int]], None]
+    """Hears where a shard listens: http, and what else was asked for."""
 
 SHARD_SPACE = "minilm-int4"
 """What taste codes are of."""
@@ -55,6 +58,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """For HTTP; 0 takes a free one."""
     grpc_port: int | None = None
     """For gRPC, if any."""
+    rest_port: int | None = None
+    """For its management, if any."""
+    metrics_port: int | None = None
+    """For Prometheus, if any; the first worker's, each other has the next."""
     certificate: tuple[Path, Path] | None = None
     """Chain and key, PEM: it speaks https and grpcs."""
     keys: Path | None = None
@@ -78,13 +85,6 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         return self.keys or self.settings.home / "shard"
 
 
-class Ports(msgspec.Struct, frozen=True):
-    """Where a shard listens."""
-
-    http: int
-    grpc: int | None = None
-
-
 def _nothing(*_: object) -> None:
     pass
 
@@ -104,7 +104,7 @@ def serve_shard(serving: Serving, *, ready: Ready = _nothing, prepare: Callable[
     checked = _checked(serving)
     if serving.workers == 1:
         with closing(_bind(serving.host, serving.port)) as bound:
-            _serve(serving, checked, bound, ready)
+            _serve(serving, checked, 0, bound, ready)
     else:
         _keep_workers(serving, ready, prepare)
 
@@ -116,7 +116,7 @@ def _keep_workers(serving: Serving, ready: Ready, prepare: Callable[[], None]) -
         child, workers = extra_module("omega.core.child", "shard"), extra_module("omega.shard.workers", "shard")
 
         def started(number: int) -> Any:
-            return child.Child(partial(_work, prepare, serving, listeners[number]))
+            return child.Child(partial(_work, prepare, serving, number, listeners[number]))
 
         asyncio.run(_kept_up(workers.Workers(started, serving.workers), ready))
 
@@ -131,24 +131,25 @@ async def _kept_up(workers: Any, ready: Ready) -> None:
 
 def _held_ports(serving: Serving, held: ExitStack) -> tuple[Serving, list[socket.socket]]:
     """Return a listener for each worker, and the ports that were taken: they stay while a worker is away."""
-    for taken in filter(None, (serving.port, serving.grpc_port)):
+    for taken in filter(None, (serving.port, serving.grpc_port, serving.rest_port)):
         _bind(serving.host, taken, listening=False).close()  # a shared one wouldn't notice another shard there
     listeners: list[socket.socket] = []
     for _ in range(serving.workers):
         port = listeners[0].getsockname()[1] if listeners else serving.port
         listeners.append(held.enter_context(closing(_bind(serving.host, port, shared=True))))
     ports = {"port": listeners[0].getsockname()[1]}
-    if serving.grpc_port is not None:
-        kept = held.enter_context(closing(_bind(serving.host, serving.grpc_port, shared=True, listening=False)))
-        ports["grpc_port"] = kept.getsockname()[1]
+    for name, port in (("grpc_port", serving.grpc_port), ("rest_port", serving.rest_port)):
+        if port is not None:
+            kept = held.enter_context(closing(_bind(serving.host, port, shared=True, listening=False)))
+            ports[name] = kept.getsockname()[1]
     return msgspec.structs.replace(serving, **ports), listeners
 
 
-def _work(prepare: Callable[[], None], serving: Serving, bound: socket.socket, *, ready: Ready) -> None:
-    """Be a worker."""
+def _work(prepare: Callable[[], None], serving: Serving, number: int, bound: socket.socket, *, ready: Ready) -> None:
+    """Be the worker of this number."""
     prepare()
     with closing(bound):
-        _serve(serving, _checked(serving), bound, ready)
+        _serve(serving, _checked(serving), number, bound, ready)
 
 
 def _bind(host: str, port: int, **how: bool) -> socket.socket:
@@ -156,24 +157,31 @@ def _bind(host: str, port: int, **how: bool) -> socket.socket:
     return bound
 
 
-def _serve(serving: Serving, checked: _Checked, bound: socket.socket, ready: Ready) -> None:
+def _serve(serving: Serving, checked: _Checked, worker: int, bound: socket.socket, ready: Ready) -> None:
     """Serve in this process, until it is told to end."""
     spare_collector()
-    extra_module("omega_plugins.transports.http.server", "shard").run(_served(serving, checked, bound, ready))
+    ports, shared = (serving.rest_port, serving.metrics_port), serving.workers > 1
+    manage = Management(serving.host, *ports, serving.secrets, checked.context, worker=worker, shared=shared)
+    with manage:
+        served = _served(serving, checked, manage, bound, ready)
+        extra_module("omega_plugins.transports.http.server", "shard").run(served)
 
 
-async def _served(serving: Serving, checked: _Checked, bound: socket.socket, ready: Ready) -> None:
+async def _served(serving: Serving, checked: _Checked, manage: Management, bound: socket.socket, ready: Ready) -> None:
     server = extra_module("omega_plugins.transports.http.server", "shard")
-    shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
+    rooms = ("shard", "app", "upkeep", "metered", "pacing")
+    shards, apps, upkeep, meters, pacing = (extra_module(f"omega.shard.{room}", "shard") for room in rooms)
     space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
     store = open_shard_store(serving.store, max_devices=serving.max_devices, home=serving.settings.home)
-    service = shards.Service(pull_s=serving.pull_s)
+    service = pacing.Service(pull_s=serving.pull_s)
     shard = shards.Shard(store, checked.catalog, checked.tag_key, space=space, service=service)
     ring, makers = checked.read_trust()
     files = checked.files
     app: ShardApp = apps.ShardApp(
         shard, serving.shard_id, ring, region=serving.region, makers=makers, everybody=serving.everybody, files=files
     )
+
+    metered = partial(meters.Metered, app, shard.recorder)
 
     async def look() -> None:
         app.entrance.use(*checked.read_trust())
@@ -186,9 +194,13 @@ async def _served(serving: Serving, checked: _Checked, bound: socket.socket, rea
             await beside.enter_async_context(upkeep.kept_up(look))
             if files:
                 await beside.enter_async_context(files.watched(shard))
-            grpc = (await beside.enter_async_context(checked.grpc_door(app))).port if checked.grpc_door else None
-            told = partial(ready, Ports(bound.getsockname()[1], grpc))
-            await server.serve_until_told(app, bound, context=checked.context, ready=told)
+            ports = {"http": bound.getsockname()[1]}
+            if checked.grpc_door:
+                ports["grpc"] = (await beside.enter_async_context(checked.grpc_door(metered("grpc")))).port
+            managed = manage.beside(app, shard, checked.catalog, files, store.schema)
+            ports |= await beside.enter_async_context(managed)
+            told = partial(ready, ports)
+            await server.serve_until_told(metered("http"), bound, context=checked.context, ready=told)
     finally:
         await shard.close()
 
@@ -202,7 +214,7 @@ class _Checked(NamedTuple):
     """Returns the keys that sign tokens, and the makers, as they are then."""
     files: Published | None
     context: ssl.SSLContext | None
-    grpc_door: Callable[[ShardApp], GrpcServer] | None
+    grpc_door: Callable[[SyncApp], GrpcServer] | None
 
 
 def _checked(serving: Serving) -> _Checked:
@@ -248,7 +260,7 @@ def _files(serving: Serving, catalog: Catalog) -> Published | None:
     return files
 
 
-def _grpc_door(serving: Serving) -> Callable[[ShardApp], GrpcServer]:
+def _grpc_door(serving: Serving) -> Callable[[SyncApp], GrpcServer]:
     """Return what serves an app over gRPC, its address and certificate checked."""
     grpc, shared = extra_module("omega_plugins.transports.grpc.server", "grpc"), serving.workers > 1
     credentials = grpc.tls(*serving.certificate) if serving.certificate else None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omega.fleet.report import Day, Step
     from omega_model_tools.evaluate import Bench
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
 _PIPED_WIDTH = 10_000
 """So wide that no line is broken where no eye but a program reads it."""
 _DAY_S = 0.04
@@ -75,11 +76,16 @@ def note(text: str) -> None:
     _stderr().print(f"[dim]{_escaped(text)}[/]", soft_wrap=True)
 
 
-def log_to_stderr() -> None:
-    """Send what the library logs to stderr, a line each with its time."""
+def log_to_stderr(level: str = "info", *, as_json: bool = False) -> None:
+    """Send what the library logs to stderr, from one of LOG_LEVELS on, a line each with its time, perhaps as JSON."""
     import logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if as_json:
+        from omega.core.log_lines import JsonLines
+
+        for handler in logging.root.handlers:
+            handler.setFormatter(JsonLines())
 
 
 def rich(*parts: object) -> None:

@@ -21,8 +21,8 @@ from omega.core.catalog import Catalog
 from omega.core.identity.keyring import KeyRing
 from omega.core.wire import space_code
 from omega.shard.app import ShardApp
-from omega.shard.pacing import Pace
-from omega.shard.shard import Service, Shard
+from omega.shard.pacing import Pace, Service
+from omega.shard.shard import Shard
 from omega.shards import open_shard_store
 from omega_plugins.transports.http.server import bind, run, serve_until_told
 

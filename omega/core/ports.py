@@ -508,6 +508,10 @@ class ShardStore(ABC):
         """Return what is known of a device."""
 
     @abstractmethod
+    def find(self, device_id: bytes) -> DeviceRow | None:
+        """Return what is known of the device with this id, were it revoked."""
+
+    @abstractmethod
     def device_count(self) -> int:
         """Return how many devices are enrolled, revoked ones included."""
 
@@ -553,6 +557,14 @@ class ShardStore(ABC):
         An audience counts as it was at the first fold, question or rest after the title's shown figures were replaced;
         of more than 64 at once, some after a later one. MUST raise InputError for a taste without a direction.
         """
+
+    @abstractmethod
+    def shown_of(self, title: int) -> list[Shown]:
+        """Return what may be shown of a title, by context, ALL_SLOTS last."""
+
+    @abstractmethod
+    def shown_totals(self) -> tuple[int, int]:
+        """Return how many catalog titles may be shown, and the sum of their shown samples, in all contexts."""
 
     @abstractmethod
     def hidden(self, since: int) -> list[int]:

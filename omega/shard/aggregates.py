@@ -71,9 +71,9 @@ def similar_to(asks: bytes, rows: Sequence[Shown], audiences: Floats, most: int)
         return ()
     mean = audiences[:, 1:] / (audiences[:, :1] + PRIOR_LISTENERS)
     center = mean.mean(axis=0)
-    cosines = _cosines(mean - center, taste_vector(asks) - center)
-    nearest = np.argsort(-cosines, kind="stable")[:most]
-    return tuple(_similar(rows[i], float(cosines[i])) for i in nearest)
+    near = cosines(mean - center, taste_vector(asks) - center)
+    nearest = np.argsort(-near, kind="stable")[:most]
+    return tuple(_similar(rows[i], float(near[i])) for i in nearest)
 
 
 def taste_vector(code: bytes) -> Floats:
@@ -83,10 +83,11 @@ def taste_vector(code: bytes) -> Floats:
     return numbers
 
 
-def _cosines(rows: Floats, vector: Floats) -> Floats:
+def cosines(rows: Floats, vector: Floats) -> Floats:
+    """Return the cosine of each row with the vector, 0 where one of the two has no length."""
     lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
-    cosines: Floats = np.divide(rows @ vector, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return cosines
+    found: Floats = np.divide(rows @ vector, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return found
 
 
 def _similar(row: Shown, cosine: float) -> Similar:

@@ -48,7 +48,9 @@ class ShardApp(SyncApp):
         `files` are given out. `region` is only told: whom the shard's one pull is for.
         """
         self._shard, self._files = shard, files
-        self._who = {"shard": shard_id, "region": region}
+        self._refuse = shard.recorder.refuse
+        self.who = shard_id, region
+        """Which shard this is, and whom its pull is for."""
         self.entrance = Entrance(shard, shard_id, ring, makers, now, everybody=everybody)
         """Who may speak."""
         self._pulls: dict[int, bytes] = {}  # the frames of the newest shared pulls, by id
@@ -68,14 +70,15 @@ class ShardApp(SyncApp):
 
     def health(self) -> Reply:
         """Return 503 while the store fails."""
-        taking = not self._shard.failing
-        return Reply(200 if taking else 503, msgspec.json.encode({"taking": taking, **self._who}))
+        taking, (shard, region) = not self._shard.failing, self.who
+        return Reply(200 if taking else 503, msgspec.json.encode({"taking": taking, "shard": shard, "region": region}))
 
     async def _synced(self, token: str, body: bytes) -> Reply:
         try:
             slot = await self.entrance.speaker(token)
             push = decode(body, max_bytes=MAX_FRAME_BYTES)
             if not isinstance(push, Push):
+                self._refuse("frame", "no-push")
                 return Reply(400, b"the frame is no push: send a push")
             return self._reply(await self._shard.sync(slot, push))
         except (DeniedError, InputError, StoreError, WireError) as error:
@@ -85,8 +88,13 @@ class ShardApp(SyncApp):
         if isinstance(error, StoreError):
             return self._reply(self._shard.failed())
         if isinstance(error, WireError) and error.code is WireCode.DICTIONARY:
+            self._shard.recorder.resyncs[Reason.DICTIONARY] += 1
             return Reply(200, join([encode(self._unread())]))
-        return Reply(401 if isinstance(error, DeniedError) else 400, str(error).encode())
+        if isinstance(error, DeniedError):
+            self._refuse("token", error.reason)
+            return Reply(401, str(error).encode())
+        self._refuse("frame", error.code.name.lower() if isinstance(error, WireError) else "push")
+        return Reply(400, str(error).encode())
 
     def _unread(self) -> Resync:
         """Ask for the same without a dictionary."""
@@ -94,8 +102,11 @@ class ShardApp(SyncApp):
 
     def _reply(self, answer: Answer) -> Reply:
         if isinstance(answer.receipt, Refused):
+            self._refuse("shard", answer.receipt.reason)
             status, wait_s = _STATUS.get(answer.receipt.reason, 503), answer.receipt.retry_after_s
             return Reply(status, answer.receipt.reason.encode(), (("retry-after", str(wait_s)),))
+        if isinstance(answer.receipt, Resync):
+            self._shard.recorder.resyncs[answer.receipt.reason] += 1
         frames = [encode(answer.receipt)]
         if answer.pull is not None:
             frames.append(self._framed(answer.pull))

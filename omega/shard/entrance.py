@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from omega.core.errors import DeniedError, InputError, StoreError
@@ -54,8 +55,12 @@ class Entrance:
 
     async def look(self) -> None:
         """Shut out whom another process has revoked. Raises StoreError."""
-        for slot in await self._shard.revoked():
-            self._note(slot, FOR_GOOD)
+        for slot in await self._shard.ask(lambda store: store.revoked()):
+            self.shut_out(slot)
+
+    def shut_out(self, slot: int) -> None:
+        """Take no token of this device any more."""
+        self._note(slot, FOR_GOOD)
 
     async def speaker(self, token: str) -> int:
         """Return the slot of the device that a token was given to. Raises DeniedError, StoreError."""
@@ -77,27 +82,33 @@ class Entrance:
     async def _read_new(self) -> None:
         try:
             first = self._known
-            self._counts_from[first:] = found = await self._shard.counts_from(first)
+            found: list[int] = await self._shard.ask(lambda store: store.counts_from(first).tolist())
+            self._counts_from[first:] = found
             self._known = first + len(found)
         finally:
             self._learning = None
 
     async def enrol(self, body: bytes) -> Reply:
         """Give a challenge for an empty body, and a token for one that is answered."""
+        refuse = partial(self._shard.recorder.refuse, "enrolment")
         try:
             if not body:
                 return Reply(200, encode(self._gate.challenge(self._now())))
             candidate = self._gate.examine(decode(body, Answer), self._now())
             admitted = await self._shard.admit(candidate)
             if admitted is None:
+                refuse("full")
                 return Reply(503, b"this shard is full", (("retry-after", str(_FULL_RETRY_S)),))
             self._note(*admitted)
             return Reply(200, encode(self._gate.admit(admitted[0], self._now())))
         except DeniedError as error:
+            refuse(error.reason)
             return Reply(401, str(error).encode())
         except StoreError as error:
+            refuse("store")
             return Reply(503, str(error).encode(), (("retry-after", str(_STORE_RETRY_S)),))
         except InputError as error:
+            refuse("malformed")
             return Reply(400, str(error).encode())
 
     def _since(self, slot: int) -> int:

@@ -1,4 +1,4 @@
-"""When a device may come and when it is to come again."""
+"""When a device may come and when it is to come again, and how long a shard gathers and keeps what it says."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     def next_sync_s(self, devices: int, random: Random) -> int:
         """Return in how many seconds a device is to come again, at a shard with so many of them."""
         return spread(min(max(self.least_s, devices / self.syncs_per_s), self.most_s), self.jitter, random)
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """How a shard serves."""
+
+    tick_s: float = 0.05
+    """How long the first of a tick waits for others."""
+    most_waiting: int = 8_192
+    """Syncs in the queue; beyond, devices are asked to come later."""
+    pull_s: float = 5.0
+    """The pull is made again at most so often."""
+    retry_s: float = 30.0
+    """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
+    pace: Pace = Pace()
 
 
 class Allowance:

@@ -7,9 +7,8 @@ import math
 import time
 from array import array
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from omega.core.errors import InputError, StoreError
@@ -17,8 +16,9 @@ from omega.core.shard_records import DAY_S, TASTE_BYTES, Move, Verdict
 from omega.core.wire import Ack, Header, Reason, Resync
 from omega.shard.answers import Answer, Refusal, Refused
 from omega.shard.intake import Intake
-from omega.shard.pacing import Allowance, Pace, spread
+from omega.shard.pacing import Allowance, Service, spread
 from omega.shard.pulls import Board, Pulls
+from omega.shard.recorder import Recorder
 from omega.shard.ticks import Ticks
 
 if TYPE_CHECKING:
@@ -31,21 +31,9 @@ if TYPE_CHECKING:
     from omega.core.wire import Artifact, Pull, Push
     from omega.shard.answers import Receipt
 
+T = TypeVar("T")
+
 _RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
-
-
-class Service(msgspec.Struct, frozen=True, kw_only=True):
-    """How a shard serves."""
-
-    tick_s: float = 0.05
-    """How long the first of a tick waits for others."""
-    most_waiting: int = 8_192
-    """Syncs in the queue; beyond, devices are asked to come later."""
-    pull_s: float = 5.0
-    """The pull is made again at most so often."""
-    retry_s: float = 30.0
-    """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
-    pace: Pace = Pace()
 
 
 class Shard:
@@ -59,6 +47,7 @@ class Shard:
         *,
         space: int,
         service: Service | None = None,
+        recorder: Recorder | None = None,
         now: Callable[[], float] = time.time,
         random: Random | None = None,
     ) -> None:
@@ -69,7 +58,9 @@ class Shard:
         self._key, self._space, self._now = key, space, now
         self.service = service or Service()
         self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
-        self._ticks = Ticks(store, self._today, tick_s=self.service.tick_s, most_waiting=self.service.most_waiting)
+        self.recorder = recorder or Recorder()
+        """What this worker counts of its own work."""
+        self._ticks = Ticks(store, self._today, self.service, self.recorder)
         self._ticks.committed = self._pull_is_old
         self._allowance = Allowance(self.service.pace)
         self._asked = array("H")  # by device, the day of its last question for similar titles
@@ -92,6 +83,16 @@ class Shard:
     def failing(self) -> bool:
         """Whether the store refuses to store."""
         return self._ticks.failing
+
+    @property
+    def draining(self) -> bool:
+        """Whether nobody is taken any more."""
+        return self._draining
+
+    @property
+    def waiting(self) -> int:
+        """How many syncs wait for a tick to begin."""
+        return self._ticks.waiting
 
     @property
     def header(self) -> Header:
@@ -139,14 +140,9 @@ class Shard:
         """
         return await self._ticks.call(lambda store: store.admit(candidate, int(self._now())))
 
-    async def revoked(self) -> list[int]:
-        """Return the slots of the devices that were shut out. Raises StoreError."""
-        return await self._ticks.call(lambda store: store.revoked())
-
-    async def counts_from(self, first: int = 0) -> list[int]:
-        """Return by slot, from `first` on, since when the device's tokens count, unix seconds. Raises StoreError."""
-        found: list[int] = (await self._ticks.call(lambda store: store.counts_from(first))).tolist()
-        return found
+    async def ask(self, what: Callable[[ShardStore], T]) -> T:
+        """Return what the store answers to a question that is no sync, in turn. Raises StoreError."""
+        return await self._ticks.call(what)
 
     def set_artifacts(self, artifacts: tuple[Artifact, ...]) -> None:
         """Name these files in every pull from now on."""

@@ -45,6 +45,8 @@ class Published:
         """`keys` are the operator's, `catalog` the shard's own until a later epoch is found."""
         self.shelf = Shelf(folder)
         self.catalog = catalog
+        self.current: Sequence[Manifest] = ()
+        """What pulls name, as it was last looked at."""
         self._keys = keys
         self._read_at_ns: int | None = None  # the folder's own time
         self._sound: set[str] = set()  # catalogs whose bytes were checked, by the manifest's file
@@ -76,6 +78,7 @@ class Published:
             await shard.set_catalog(newer)
             self.catalog = newer
             log.info("catalog %s is at epoch %d, %d titles", newer.lineage, newer.epoch, len(newer))
+        self.current = current
         shard.set_artifacts(tuple(to_wire(manifest.named) for manifest in current))
         self._read_at_ns = changed_ns if time.time_ns() - changed_ns > _SETTLED_NS else None
         return True

@@ -10,6 +10,8 @@ import asyncio
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from omega.core.errors import OmegaError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from omega.core.ports import ShardStore
     from omega.core.shard_records import Move, Standing
+    from omega.shard.pacing import Service
+    from omega.shard.recorder import Histogram, Recorder
 
 T = TypeVar("T")
 Waiting: TypeAlias = "tuple[Move, asyncio.Future[Standing | None]]"
@@ -34,11 +38,12 @@ REST_EVERY_S = 10.0
 class Ticks:
     """The queue in front of a store, and the threads that use it."""
 
-    def __init__(self, store: ShardStore, today: Callable[[], int], *, tick_s: float, most_waiting: int) -> None:
+    def __init__(self, store: ShardStore, today: Callable[[], int], service: Service, recorder: Recorder) -> None:
         """Take over the store, which `close` closes."""
-        self._store, self._today, self._tick_s, self._most_waiting = store, today, tick_s, most_waiting
+        self._store, self._today, self._recorder = store, today, recorder
+        self._tick_s, self._most_waiting = service.tick_s, service.most_waiting
         self._thread = self._side_thread = ThreadPoolExecutor(1, "omega-shard-store")
-        self._beside = store
+        self._beside, self._observing = store, Lock()
         self._waiting: list[Waiting] = []
         self._committing = 0
         self._idle = asyncio.Event()
@@ -79,13 +84,13 @@ class Ticks:
 
     async def call(self, what: Callable[[ShardStore], T]) -> T:
         """Run something on the store that is no tick; one after the other."""
-        return await asyncio.get_running_loop().run_in_executor(self._side_thread, what, self._beside)
+        return await self._run(self._side_thread, partial(what, self._beside))
 
     def between(self, what: Callable[[ShardStore], T]) -> asyncio.Future[T]:
         """Run something on the store after all moves that were handed in until now, and before any later one."""
         while self._waiting:
             self._begin()
-        return asyncio.get_running_loop().run_in_executor(self._thread, what, self._store)
+        return self._run(self._thread, partial(what, self._store))
 
     async def drain(self) -> None:
         """Return once nobody waits any more."""
@@ -113,7 +118,7 @@ class Ticks:
         if asyncio.get_running_loop().time() - self._rested_at_s > REST_EVERY_S:
             self._rest()
         tick = Tick(self._today(), [move for move, _ in batch])
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit, tick)
+        done = self._run(self._thread, partial(self._store.commit, tick), self._recorder.commit_s)
         done.add_done_callback(partial(self._end, batch))
 
     def _end(self, batch: list[Waiting], done: asyncio.Future[list[Standing]]) -> None:
@@ -126,27 +131,46 @@ class Ticks:
         elif not self._waiting and not self._committing:
             self._idle.set()
             self._resting = loop.call_later(REST_AFTER_S, self._rest)
-        for (_, future), standing in zip(batch, self._standings(done, len(batch)), strict=True):
+        for (_, future), standing in zip(batch, self._standings(done, batch), strict=True):
             if not future.done():  # whoever asked may have gone away
                 future.set_result(standing)
 
-    def _standings(self, done: asyncio.Future[list[Standing]], count: int) -> list[Standing] | list[None]:
+    def _standings(self, done: asyncio.Future[list[Standing]], batch: list[Waiting]) -> list[Standing] | list[None]:
         error = done.exception()
         if error is None:
             if self.failing:
                 _LOG.warning("the store works again")
             self.failing = False
             self.committed()
+            self._recorder.tick(batch, done.result())
             return done.result()
         if not self.failing:
             _LOG.error("the store failed, devices are asked to come later: %s", error, exc_info=_if_unforeseen(error))
         self.failing = True
-        return [None] * count
+        return [None] * len(batch)
 
     def _rest(self) -> None:
         self._rested_at_s = asyncio.get_running_loop().time()
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._store.rest)
+        done = self._run(self._thread, self._store.rest)
         done.add_done_callback(lambda rested: rested.exception())  # what fails here fails again at the next tick
+
+    def _run(
+        self, thread: ThreadPoolExecutor, what: Callable[[], T], also: Histogram | None = None
+    ) -> asyncio.Future[T]:
+        """Run something in a thread of the store's, and count how long it took there."""
+
+        def timed() -> T:
+            began_s = perf_counter()
+            try:
+                return what()
+            finally:
+                taken_s = perf_counter() - began_s
+                with self._observing:
+                    self._recorder.store_s.observe(taken_s)
+                    if also is not None:
+                        also.observe(taken_s)
+
+        return asyncio.get_running_loop().run_in_executor(thread, timed)
 
 
 def _if_unforeseen(error: BaseException) -> BaseException | None:

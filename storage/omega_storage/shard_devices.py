@@ -119,6 +119,11 @@ class ShardDevices(ShardStore):
         rows = self._tables.read("devices", self._tables.among([slot]))
         return DeviceRow(*rows[0]) if rows else None
 
+    def find(self, device_id: bytes) -> DeviceRow | None:
+        """Return what is known of the device with this id."""
+        known = self._tables.read("numbers_of", self._tables.among([device_id]))
+        return self.device(known[0][1]) if known else None
+
     def device_count(self) -> int:
         """Return how many devices are enrolled."""
         [(count,)] = self._tables.read("device_count")

@@ -227,6 +227,17 @@ class SqlShardStore(ShardLikeness):
         self._settled()
         return [shown_of(row) for row in self._tables.read("successful", most, least_rate)]
 
+    def shown_of(self, title: int) -> list[Shown]:
+        """Return what may be shown of a title, by context."""
+        self._settled()
+        return [shown_of(row) for row in self._tables.read("shown_of", title)]
+
+    def shown_totals(self) -> tuple[int, int]:
+        """Return how many catalog titles may be shown, and their shown samples."""
+        self._settled()
+        [(titles, samples)] = self._tables.read("shown_totals")
+        return titles, samples
+
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that lost their households."""
         self._settled()

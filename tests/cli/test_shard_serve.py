@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import urllib.request
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ STATIC = ("--embedder", "static")
 
 def test_help_names_every_option(omega: Omega) -> None:
     told = omega("shard", "serve", "--help").out
-    options = "store catalog shard-id region max-devices host port grpc-port cert enrol makers keys artifacts trust"
+    options = "store catalog shard-id region max-devices host port grpc-port cert enrol makers keys artifacts trust "
+    options += "rest-port metrics-port log-json log-level"
     for option in options.split():
         assert f"--{option}" in told
     assert "serve" in omega("shard", "--help").out
@@ -66,12 +68,13 @@ def test_a_port_in_use_is_named(omega: Omega) -> None:
         assert "choose another port" in told
 
 
-def test_a_grpc_port_in_use_is_named(omega: Omega) -> None:
+@pytest.mark.parametrize("option", ["--grpc-port", "--rest-port", "--metrics-port"])
+def test_a_port_beside_that_is_in_use_is_named(omega: Omega, option: str) -> None:
     with closing(socket.socket()) as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        told = omega("shard", "serve", "--port", "0", "--grpc-port", str(port), code=7).complaint
+        told = omega("shard", "serve", "--port", "0", option, str(port), code=7).complaint
         assert f"127.0.0.1:{port} can't be served at" in told
         assert not Path("shard.db").exists()
 
@@ -167,3 +170,18 @@ def test_a_shard_that_is_gone_is_told_and_what_waits_is_told_later(
         assert ", 1 round trip, " in lines[1]
         done = omega("device", "sync", *STATIC, "--json").json
         assert (done["outcome"], done["contributed"], done["round_trips"]) == ("counted", 0, 1)
+
+
+def test_each_transport_has_figures_of_its_own(omega: Omega, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    omega("device", "observe", HEAT, *STATIC)
+    with Served(tmp_path / "shard", "--grpc-port", "0", "--metrics-port", "0") as shard:
+        for url in (shard.grpc_url, shard.url, shard.url):
+            monkeypatch.setenv("OMEGA_SHARD_URL", url)
+            omega("device", "sync", *STATIC)
+        with urllib.request.urlopen(shard.urls["metrics_url"] + "/metrics", timeout=30) as scraped:  # noqa: S310
+            lines = scraped.read().decode().splitlines()
+        for transport, syncs, enrolled in (("grpc", 1, 1), ("http", 2, 1)):
+            labels = f'transport="{transport}",worker="0"}}'
+            assert f'omega_syncs_total{{outcome="answered",{labels} {syncs}.0' in lines
+            assert f'omega_enrolments_total{{outcome="admitted",{labels} {enrolled}.0' in lines
+        assert 'omega_contributed_rows_total{worker="0"} 1.0' in lines

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from threading import Condition, Thread
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
@@ -166,9 +168,31 @@ def test_no_sync_fails_while_all_workers_are_replaced(store: str, tmp_path: Path
         await asyncio.gather(*(tv.client.close() for tv in tvs))
         return tvs
 
-    with Workers(store, tmp_path) as workers:
+    at = neighbors()
+    with Workers(store, tmp_path, "--rest-port", "0", "--metrics-port", str(at)) as workers:
         tvs = asyncio.run(play(workers))
+        counted = [scraped(at + number) for number in range(2)]
+    assert sum(counted) >= 10, "each successor has its worker's port, and counts"
     assert sums(store) == truth(tvs)
+
+
+def neighbors() -> int:
+    """Return a port that is free, as the next one is."""
+    while True:
+        with socket.socket() as one, socket.socket() as other, suppress(OSError):
+            one.bind(("127.0.0.1", 0))
+            other.bind(("127.0.0.1", one.getsockname()[1] + 1))
+            return int(one.getsockname()[1])
+
+
+def scraped(port: int) -> float:
+    """Return how many syncs the worker with this metrics port has acknowledged since it began."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT_S) as answer:
+        text: str = answer.read().decode()
+    lines = [
+        line for line in text.splitlines() if line.startswith("omega_syncs_total") and 'outcome="answered"' in line
+    ]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_is_lost_or_counted_twice(store: str, tmp_path: Path) -> None:

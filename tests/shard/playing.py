@@ -10,8 +10,8 @@ from omega.core.testing.shard_contract import NOW, TODAY, sums_of
 from omega.core.testing.watching import a_title
 from omega.core.wire import Header, Push, Row
 from omega.shard.intake import KEY_BYTES
-from omega.shard.pacing import Pace
-from omega.shard.shard import Service, Shard
+from omega.shard.pacing import Pace, Service
+from omega.shard.shard import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,6 +24,8 @@ class Served:
         self.url = ""
         self.grpc_url = ""
         """Where it speaks gRPC, if `options` say that it does."""
+        self.urls: dict[str, str] = {}
+        """All addresses that it told, as `rest_url`."""
         self._process: subprocess.Popen[str] | None = None
 
     @property
@@ -47,6 +49,7 @@ class Served:
         ready: dict[str, Any] = json.loads(line)
         assert ready["pid"] == self._process.pid
         self.url, self.grpc_url = ready["url"], ready.get("grpc_url", "")
+        self.urls = {name: url for name, url in ready.items() if name != "pid"}
 
     def kill(self) -> None:
         """End it in the middle of whatever it does."""

@@ -15,8 +15,7 @@ from omega.core.testing.shard_fake import MemoryShardStore
 from omega.core.types import title_key
 from omega.core.wire import Ack, Artifact, Reason, Resync, Row
 from omega.shard.answers import Refusal, Refused
-from omega.shard.pacing import Pace
-from omega.shard.shard import Service
+from omega.shard.pacing import Pace, Service
 from omega_storage.shard_sqlite import SqliteShardStore
 from tests.shard.playing import CATALOG, EAGER, FIRST, HEADER, a_push, a_row, on_shard, summed
 

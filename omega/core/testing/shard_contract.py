@@ -186,6 +186,14 @@ class ShardStoreContract(ABC):
         assert [s.verdict for s in told(store, a_move(3, 1, a_sample()))] == [Verdict.STRANGER]
         assert sums_of(store) == {}
 
+    def test_finds_a_device_by_its_id_also_once_it_was_shut_out(self, store: ShardStore) -> None:
+        assert (store.find(an_id(4)), store.find(an_id(9_999))) == (store.device(4), None)
+        store.revoke(an_id(4))
+        found = store.find(an_id(4))
+        assert found == store.device(4)
+        assert found is not None
+        assert found.revoked
+
     def test_knows_who_was_shut_out(self, store: ShardStore) -> None:
         assert store.revoked() == []
         for slot in (31, 4):
@@ -450,6 +458,22 @@ class ShardStoreContract(ABC):
         visits(store, [9], day=TODAY + 2)
         assert [row.figures.households for row in store.trending(9, 99)] == [3]
         assert store.hidden(TODAY) == []
+
+    def test_shows_a_title_by_context_and_totals_of_what_is_shown(self, store: ShardStore) -> None:
+        assert (store.shown_of(7), store.shown_totals()) == ([], (0, 0))
+        told(store, *(a_move(by, 1, a_sample(by=by), a_sample(8, by=by)) for by in range(2)))
+        assert (store.shown_of(7), store.shown_totals()) == ([], (0, 0))
+        unknown = a_sample(unknown_title(5), by=2)
+        told(store, a_move(2, 1, a_sample(by=2), unknown), *(a_move(by, 1, unknown) for by in (3, 4)))
+        shown = store.shown_of(7)
+        assert [(row.title, row.slot, row.figures.households) for row in shown] == [(7, 4, 3), (7, ALL_SLOTS, 3)]
+        assert shown == [row for row in shown if row.figures == row_of(store, row.title, row.slot).shown]
+        assert (store.shown_of(8), store.shown_totals()) == ([], (1, 3))
+        told(store, *(a_move(by, 2, a_sample(8, 1, by=by)) for by in range(3)))
+        assert [row.slot for row in store.shown_of(8)] == [1, ALL_SLOTS]
+        assert store.shown_totals() == (2, 3 + store.shown_of(8)[1].figures.samples)
+        told(store, Move(0, 1, 2, 3, (), (a_sample(by=0),)))
+        assert (store.shown_of(7), store.shown_totals()[0]) == ([], 1)
 
     def test_orders_by_the_decayed_trend(self, store: ShardStore) -> None:
         visits(store, range(12), title=1, day=TODAY - 4)

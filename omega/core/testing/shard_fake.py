@@ -268,6 +268,10 @@ class MemoryShardStore(ShardStore):
         """Return what is known of a device."""
         return self._devices[slot] if 0 <= slot < len(self._devices) else None
 
+    def find(self, device_id: bytes) -> DeviceRow | None:
+        """Return what is known of the device with this id."""
+        return next((row for row in self._devices if row.device_id == device_id), None)
+
     def device_count(self) -> int:
         """Return how many devices are enrolled."""
         return len(self._devices)
@@ -313,6 +317,15 @@ class MemoryShardStore(ShardStore):
             if count >= LEAST_HOUSEHOLDS and any(numbers):
                 self._directions[title] = np.asarray(numbers, np.float32) / np.float32(np.linalg.norm(numbers))
         self._due.clear()
+
+    def shown_of(self, title: int) -> list[Shown]:
+        """Return what may be shown of a title, by context."""
+        return [Shown(*key, row.shown) for key, row in sorted(self._rows.items()) if key[0] == title and row.shown]
+
+    def shown_totals(self) -> tuple[int, int]:
+        """Return how many catalog titles may be shown, and their shown samples."""
+        rows = [row.figures.samples for row in self._shown() if row.slot == ALL_SLOTS]
+        return len(rows), sum(rows)
 
     def hidden(self, since: int) -> list[int]:
         """Return the catalog titles that lost their households."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +29,16 @@ def serve(
         typer.Option(
             min=0, max=65_535, help="Serve gRPC as well, at this port; its own is 50051.", show_default="no gRPC"
         ),
+    ] = None,
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Serve the management at this port; its own is 8080.", show_default="none"
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve Prometheus at this port; its own is 9090.", show_default="none"),
     ] = None,
     cert: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="What omega shard cert made.", show_default="plain HTTP")
@@ -53,22 +65,27 @@ def serve(
     trust: Annotated[
         list[Path] | None, typer.Option(help="An operator's public key that signs them; may be given again.")
     ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log a JSON object a line.")] = False,
+    log_level: Annotated[str, typer.Option(help="The least that is logged: debug, info, warning or error.")] = "info",
     json: options.Json = False,
 ) -> None:
     """Count what TVs share and tell what is on the rise, until SIGTERM or Ctrl-C. The store is made on first use.
 
     Several workers are replaced one by one at SIGHUP, and who dies at once.
     """
-    from omega.serving import Ports, Serving, serve_shard
+    from omega.serving import Serving, serve_shard
 
     if enrol not in ("vouched", "open"):
         raise InputError(f"enrol is {enrol!r}, allowed: vouched, open")
+    if log_level not in render.LOG_LEVELS:
+        raise InputError(f"log-level is {log_level!r}, allowed: {', '.join(render.LOG_LEVELS)}")
     secure = "s" if cert else ""
 
-    def ready(ports: Ports) -> None:
-        addresses = {"url": f"http{secure}://{host}:{ports.http}"}
-        if ports.grpc is not None:
-            addresses["grpc_url"] = f"grpc{secure}://{host}:{ports.grpc}"
+    def ready(ports: Mapping[str, int]) -> None:
+        schemes = {"http": f"http{secure}", "grpc": f"grpc{secure}", "rest": f"http{secure}", "metrics": "http"}
+        addresses = {
+            "url" if name == "http" else f"{name}_url": f"{schemes[name]}://{host}:{at}" for name, at in ports.items()
+        }
         if json:
             render.json_line({"pid": os.getpid(), **addresses})
         else:
@@ -83,6 +100,8 @@ def serve(
         host=host,
         port=port,
         grpc_port=grpc_port,
+        rest_port=rest_port,
+        metrics_port=metrics_port,
         certificate=(cert / "server.pem", cert / "server.key") if cert else None,
         keys=keys,
         makers=makers,
@@ -91,4 +110,4 @@ def serve(
         trust=tuple(trust or ()),
         workers=workers,
     )
-    serve_shard(serving, ready=ready, prepare=render.log_to_stderr)
+    serve_shard(serving, ready=ready, prepare=partial(render.log_to_stderr, log_level, as_json=log_json))

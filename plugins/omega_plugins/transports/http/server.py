@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import time
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,16 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from omega.core.errors import InputError, TransportError
+from omega.core.ports import SyncApp
 from omega_plugins.transports.http.door import Door
 from omega_plugins.transports.http.limits import Limits
 from omega_plugins.transports.http.protocol import Protocol, look_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
     from pathlib import Path
 
-    from omega.core.ports import SyncApp
+    Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 PORT = 8443
@@ -77,11 +78,13 @@ def tls(certificate: Path, key: Path) -> ssl.SSLContext:
 class HttpServer:
     """Serves one app on one bound socket; a loop may run several."""
 
-    def __init__(self, app: SyncApp, *, limits: Limits | None = None, context: ssl.SSLContext | None = None) -> None:
-        """With a `context` (see `tls`) it speaks https."""
+    def __init__(
+        self, app: SyncApp | Asgi, *, limits: Limits | None = None, context: ssl.SSLContext | None = None
+    ) -> None:
+        """With a `context` (see `tls`) it speaks https. An ASGI application sees to the length of bodies itself."""
         self._limits = limits or Limits()
         self._context = context
-        door = Door(app, body_bytes=self._limits.body_bytes)
+        door = Door(app, body_bytes=self._limits.body_bytes) if isinstance(app, SyncApp) else app
         self._config = Config(
             door,
             http=Protocol,
@@ -154,6 +157,17 @@ class HttpServer:
             task.cancel()
         for connection in list(self._state.connections):
             connection.transport.abort()
+
+
+@asynccontextmanager
+async def serving(server: HttpServer, bound: socket.socket) -> AsyncIterator[None]:
+    """Serve within the block on a socket of `bind`, which is closed at its end, beside whatever else the loop does."""
+    task = asyncio.create_task(server.serve(bound))
+    try:
+        yield
+    finally:
+        server.stop()
+        await task
 
 
 async def serve_until_told(

@@ -143,6 +143,15 @@ SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM 
 WHERE rank IS NOT NULL AND key & 15 < 8 AND key >= 0 AND (1.0 + success_milli / 1000.0) / (2.0 + samples) >= ?2
 ORDER BY rank DESC, key LIMIT ?1
 
+-- name: shown_of
+-- One title by context, all of them last.
+SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM shown
+WHERE rank IS NOT NULL AND key BETWEEN ?1 * 16 AND ?1 * 16 + 15 ORDER BY key
+
+-- name: shown_totals
+-- The catalog's titles in all contexts, along the index of those that may be shown.
+SELECT count(*), ifnull(sum(samples), 0) FROM shown WHERE rank IS NOT NULL AND key & 15 = 8 AND key >= 0
+
 -- name: hidden
 -- Titles that lost their households.
 SELECT key >> 4 FROM shown WHERE rank IS NULL AND day >= ? AND key & 15 = 8 AND key >= 0 ORDER BY key

@@ -1,0 +1,152 @@
+"""What an operator may ask of a shard, and the one thing that he may do to it: shut a device out.
+
+Titles are told by what may be shown of them, as coarse as a pull tells it; devices by their row, which names no title.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS
+from omega.shard.aggregates import PRIOR_LISTENERS, cosines, trend_of
+from omega.shard.pulls import CANDIDATES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from omega.core.artifacts.manifest import Manifest
+    from omega.core.catalog import Catalog
+    from omega.core.ports import Floats, ShardStore
+    from omega.core.shard_records import DeviceRow, Shown
+    from omega.core.types import Title
+    from omega.core.wire import Trend
+    from omega.shard.app import ShardApp
+    from omega.shard.shard import Shard
+    from omega.shard.shelves import Published
+
+PROBE_S = 5.0
+"""A store that answers no sooner isn't ready."""
+PROBE_KEPT_S = 1.0
+"""Whoever asks more often hears the last answer: anybody may ask."""
+_STEPS = 10
+"""Nearness is told in tenths: no single visit should be seen in it."""
+
+
+class Inquiry:
+    """Questions to one shard, through the one thread that has its store."""
+
+    def __init__(
+        self,
+        app: ShardApp,
+        shard: Shard,
+        catalog: Catalog,
+        files: Published | None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`catalog` counts as long as `files` hold no later epoch of it."""
+        self._app, self.shard, self._catalog, self._files, self._now = app, shard, catalog, files, now
+        self._probe: asyncio.Future[int] | None = None
+        self._probed_s = 0.0
+
+    @property
+    def catalog(self) -> Catalog:
+        """The epoch that the shard goes by."""
+        return self._files.catalog if self._files else self._catalog
+
+    @property
+    def artifacts(self) -> Sequence[Manifest]:
+        """What pulls name."""
+        return self._files.current if self._files else ()
+
+    async def ready(self) -> bool:
+        """Say whether syncs are taken and the store answers."""
+        loop = asyncio.get_running_loop()
+        if self._probe is None or (self._probe.done() and loop.time() - self._probed_s > PROBE_KEPT_S):
+            self._probed_s = loop.time()
+            self._probe = asyncio.ensure_future(self.shard.ask(_answers))
+        await asyncio.wait({self._probe}, timeout=PROBE_S)
+        answers = self._probe.done() and self._probe.exception() is None
+        return answers and not (self.shard.failing or self.shard.draining)
+
+    async def counts(self) -> tuple[int, int, int, int]:
+        """Return devices, those of them that were shut out, titles that are shown, and their shown samples."""
+        return await self.shard.ask(_counts)
+
+    async def device(self, device_id: bytes) -> DeviceRow | None:
+        """Return what is known of a device. Raises StoreError."""
+        return await self.shard.ask(lambda store: store.find(device_id))
+
+    async def revoke(self, device_id: bytes) -> DeviceRow | None:
+        """Shut a device out for good, from the next sync on; return its row, None for a stranger. Raises StoreError.
+
+        The row stays: without it the device could come in again as another, and what it told would count twice.
+        """
+        row = await self.shard.ask(lambda store: store.find(device_id) if store.revoke(device_id) else None)
+        if row is not None:
+            self._app.entrance.shut_out(row.slot)
+        return row
+
+    async def patterns(self, title: int) -> list[Trend]:
+        """Return what is shown of a title, by context, all of them last. Raises StoreError."""
+        rows = await self.shard.ask(lambda store: store.shown_of(title))
+        return [trend_of(row, self._today()) for row in rows]
+
+    async def trending(self, start: int, most: int) -> list[Trend]:
+        """Return `most` trends from place `start` on, most trending first. Raises StoreError."""
+        titles = len(self.catalog)
+        rows = await self.shard.ask(lambda store: store.trending(start + most, titles))
+        return [trend_of(row, self._today()) for row in rows[start:]]
+
+    async def nearest(self, title: int, most: int) -> list[tuple[Trend, float]]:
+        """Return the titles whose audiences are nearest to a title's, with the cosine in tenths, best first.
+
+        Among the CANDIDATES that the store finds near; only of titles of which LEAST_HOUSEHOLDS taste codes and more
+        tell who watches.
+        Raises StoreError.
+        """
+        titles = len(self.catalog)
+        found = await self.shard.ask(lambda store: _nearest(store, title, titles, most))
+        return [(trend_of(row, self._today()), nearness) for row, nearness in found]
+
+    def title(self, ordinal: int) -> Title | None:
+        """Return a title by its number; None for one that came with an epoch of a moment ago."""
+        return self.catalog.titles[ordinal] if ordinal < len(self.catalog) else None
+
+    def _today(self) -> int:
+        return int(self._now() // DAY_S)
+
+
+def _answers(store: ShardStore) -> int:
+    return store.device_count()
+
+
+def _counts(store: ShardStore) -> tuple[int, int, int, int]:
+    return (store.device_count(), len(store.revoked()), *store.shown_totals())
+
+
+def _nearest(store: ShardStore, title: int, titles: int, most: int) -> list[tuple[Shown, float]]:
+    """Return shown titles by the cosine of their mean audiences with the title's, all against the mean of them all."""
+    mine = [row for row in store.shown_of(title) if row.slot == ALL_SLOTS]
+    taste = store.audiences([title])[0, 1:]
+    alike = store.nearest(taste, CANDIDATES) if taste.any() else []
+    rows = [row for row in alike if row.title != title and row.title < titles]
+    audiences = store.audiences([row.title for row in (*mine, *rows)])
+    heard = audiences[:, 0] >= LEAST_HOUSEHOLDS
+    if not mine or not heard[0]:
+        return []
+    rows = [row for row, told in zip(rows, heard[1:], strict=True) if told]
+    near = _nearness(audiences[heard])
+    order = np.argsort(-near, kind="stable")[:most]
+    return [(rows[place], float(near[place])) for place in order]
+
+
+def _nearness(audiences: Floats) -> Floats:
+    """Return the cosines of all rows but the first with the first, in tenths."""
+    mean = audiences[:, 1:] / (audiences[:, :1] + PRIOR_LISTENERS)
+    mean = mean - mean.mean(axis=0)
+    near: Floats = (np.round(cosines(mean[1:], mean[0]) * _STEPS) / _STEPS + 0.0).astype(np.float32)  # no -0.0
+    return near

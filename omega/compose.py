@@ -70,6 +70,7 @@ _BUILTINS = (
     "omega_plugins.transports.grpc",
     "omega_plugins.transports.http",
     "omega_plugins.transports.loopback",
+    "omega_plugins.transports.quic",
     "omega_storage.sqlite_vec",
 )
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 import time
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack, ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,23 +13,24 @@ from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError, StoreError, shown
 from omega.core.machine import spare_collector
 from omega.core.settings import resolve
+from omega.doors import doors, kept_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from omega.core.identity.device_key import DeviceKey
     from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Code, Maker
     from omega.core.settings import Settings
+    from omega.doors import Doors
     from omega.shard.app import ShardApp
     from omega_plugins.transports.certificates import Certificates
-    from omega_plugins.transports.grpc.server import GrpcServer
     from omega_storage.shard_sql import SqlShardStore
     from omega_storage.shard_sqlite import SqliteShardStore
 
 SHARD_SPACE = "minilm-int4"
 """What taste codes are of."""
-KEYS_FILE, TAGS_FILE = "keys.json", "tags.key"
+KEYS_FILE, TAGS_FILE, TICKETS_FILE = "keys.json", "tags.key", "tickets.key"
 MAX_DEVICES = 4_000_000
 _SQLITE, _POSTGRES, _DEV = "sqlite:///", "postgresql://", "postgres-dev"
 _DEV_FOLDER = "postgres"
@@ -47,6 +47,7 @@ def serve_shard(
     host: str = "127.0.0.1",
     port: int = 8443,
     grpc_port: int | None = None,
+    quic_port: int | None = None,
     certificate: tuple[Path, Path] | None = None,
     keys: Path | None = None,
     makers: Path | None = None,
@@ -54,15 +55,16 @@ def serve_shard(
     artifacts: Path | None = None,
     trust: Sequence[Path] = (),
     pull_s: float = 5.0,
-    ready: Callable[[int, int | None], None] = lambda port, grpc_port: None,
+    ready: Callable[[int, Mapping[str, int]], None] = lambda port, others: None,
 ) -> None:
     """Serve a shard over HTTP until SIGTERM or SIGINT; `location` is as for `open_shard_store`.
 
-    With a `grpc_port` it serves gRPC as well; with a `certificate` (chain and key) it speaks https and grpcs. `keys` is
-    the folder of its secrets, by default home/shard, `makers` a file of those whose certificates admit a TV;
-    `everybody` admits whoever has a key, on loopback alone. `artifacts` is a folder of files to give out that the
-    public keys in the files of `trust` signed. All of these may change while it runs. The pull is made again at most
-    every `pull_s`; `ready` gets both ports. Raises StoreError, InputError, TransportError.
+    With a `grpc_port` it serves gRPC as well, with a `quic_port` QUIC; with a `certificate` (chain and key), without
+    which there is no QUIC, it speaks https and grpcs. `keys` is the folder of its secrets, by default home/shard,
+    `makers` a file of those whose certificates admit a TV; `everybody` admits whoever has a key, on loopback alone.
+    `artifacts` is a folder of files to give out that the public keys in the files of `trust` signed. All of these may
+    change while it runs. The pull is made again at most every `pull_s`; `ready` gets the port, and the others by name.
+    Raises StoreError, InputError, TransportError.
     """
     server = extra_module("omega_plugins.transports.http.server", "shard")
     shards, apps, upkeep = (extra_module(f"omega.shard.{name}", "shard") for name in ("shard", "app", "upkeep"))
@@ -77,9 +79,8 @@ def serve_shard(
     shelves = extra_module("omega.shard.shelves", "shard")
     files = shelves.Published.open(artifacts, trust, catalog) if artifacts else None
     context = server.tls(*certificate) if certificate else None
-    grpc_door = _grpc_door(host, grpc_port, certificate) if grpc_port is not None else None
 
-    async def served(bound: Any) -> None:
+    async def served(bound: Any, others: Doors) -> None:
         store = open_shard_store(location, max_devices=max_devices, home=settings.home)
         service = shards.Service(pull_s=pull_s)
         space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
@@ -99,15 +100,17 @@ def serve_shard(
                 await beside.enter_async_context(upkeep.kept_up(look))
                 if files:
                     await beside.enter_async_context(files.watched(shard))
-                other = (await beside.enter_async_context(grpc_door(app))).port if grpc_door else None
-                told = partial(ready, bound.getsockname()[1], other)
+                found = {name: (await beside.enter_async_context(door(app))).port for name, door in others.items()}
+                told = partial(ready, bound.getsockname()[1], found)
                 await server.serve_until_told(app, bound, context=context, ready=told)
         finally:
             await shard.close()
 
     spare_collector()
-    with closing(server.bind(host, port)) as bound:
-        server.run(served(bound))
+    with ExitStack() as held:
+        others = doors(held, host, grpc_port, quic_port, certificate, folder / TICKETS_FILE)
+        bound = held.enter_context(closing(server.bind(host, port)))
+        server.run(served(bound, others))
 
 
 def open_shard_store(
@@ -223,13 +226,6 @@ def make_certificates(
     return made
 
 
-def _grpc_door(host: str, port: int, certificate: tuple[Path, Path] | None) -> Callable[[ShardApp], GrpcServer]:
-    """Return what serves an app over gRPC, its address and certificate checked. Raises InputError, TransportError."""
-    grpc = extra_module("omega_plugins.transports.grpc.server", "grpc")
-    credentials = grpc.tls(*certificate) if certificate else None
-    return partial(grpc.GrpcServer, address=grpc.address_of(host, port), credentials=credentials)
-
-
 def _trust(folder: Path, makers: Path | None) -> Callable[[], tuple[KeyRing, tuple[Maker, ...]]]:
     """Return what reads the keys that sign tokens, made on first use, and the makers, as they are then."""
     keyring, vouchers = (extra_module(f"omega.core.identity.{name}", "shard") for name in ("keyring", "vouchers"))
@@ -239,7 +235,4 @@ def _trust(folder: Path, makers: Path | None) -> Callable[[], tuple[KeyRing, tup
 
 def _tag_key(folder: Path) -> bytes:
     """Return the key that turns households into tags, made on first use."""
-    secret_file = extra_module("omega.core.identity.secret_file", "shard")
-    secret_file.make_secret(folder / TAGS_FILE, secrets.token_bytes(_TAG_KEY_BYTES))
-    tag_key: bytes = secret_file.read_secret(folder / TAGS_FILE, _TAG_KEY_BYTES)
-    return tag_key
+    return kept_secret(folder / TAGS_FILE, _TAG_KEY_BYTES)

@@ -64,7 +64,8 @@ class UdpRelay:
 
         def down(data: bytes, _server: tuple[str, int]) -> None:
             self.answers += 1
-            loop.call_later(self._delay_s, lambda: self._front and self._front.sendto(data, client))
+            if self._front:
+                loop.call_later(self._delay_s, self._front.sendto, data, client)
 
         transport, _ = await loop.create_datagram_endpoint(lambda: _End(down), remote_addr=(HOST, self._target))
         return transport

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from omega.core.errors import OmegaError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from multiprocessing.connection import Connection
 
 READY_S = 60.0
@@ -22,8 +22,8 @@ END_S = 10.0
 class Serve(Protocol):
     """A server; it must be picklable."""
 
-    def __call__(self, *, ready: Callable[[int, int | None], None]) -> None:
-        """Serve until SIGTERM, and tell `ready` the port, and another one where there are two. Raises OmegaError."""
+    def __call__(self, *, ready: Callable[[int, Mapping[str, int]], None]) -> None:
+        """Serve until SIGTERM, and tell `ready` the port, and the others that there are. Raises OmegaError."""
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def _serve(serve: Serve, sender: Connection) -> None:
     """In the new process: serve, and say what prevents it."""
     Thread(target=_end_with_parent, daemon=True).start()
     try:
-        serve(ready=lambda port, other: sender.send(port))
+        serve(ready=lambda port, others: sender.send(port))
     except OmegaError as error:
         sender.send(str(error))
 

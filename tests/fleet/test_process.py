@@ -16,7 +16,7 @@ from omega.core.errors import OmegaError, StoreError
 from omega.fleet.process import served
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 HERE = "from tests.fleet.test_process import pid_as_port\nfrom omega.fleet.process import served\n"
 
@@ -25,23 +25,23 @@ def exists(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def pid_as_port(*, ready: Callable[[int, int | None], None]) -> None:
+def pid_as_port(*, ready: Callable[[int, Mapping[str, int]], None]) -> None:
     """Serve nothing until SIGTERM."""
-    ready(os.getpid(), None)
+    ready(os.getpid(), {})
     signal.pause()
 
 
-def stubborn(*, ready: Callable[[int, int | None], None]) -> None:
+def stubborn(*, ready: Callable[[int, Mapping[str, int]], None]) -> None:
     """Take no SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pid_as_port(ready=ready)
 
 
-def refusing(*, ready: Callable[[int, int | None], None]) -> None:
+def refusing(*, ready: Callable[[int, Mapping[str, int]], None]) -> None:
     raise StoreError("x is full, allowed: room: make some")
 
 
-def leaving(*, ready: Callable[[int, int | None], None]) -> None:
+def leaving(*, ready: Callable[[int, Mapping[str, int]], None]) -> None:
     os._exit(3)
 
 

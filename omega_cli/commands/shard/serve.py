@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,12 @@ def serve(
         int | None,
         typer.Option(
             min=0, max=65_535, help="Serve gRPC as well, at this port; its own is 50051.", show_default="no gRPC"
+        ),
+    ] = None,
+    quic_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Serve QUIC as well, at this UDP port; its own is 4433.", show_default="no QUIC"
         ),
     ] = None,
     cert: Annotated[
@@ -57,12 +64,14 @@ def serve(
 
     if enrol not in ("vouched", "open"):
         raise InputError(f"enrol is {enrol!r}, allowed: vouched, open")
+    if quic_port is not None and not cert:
+        raise InputError("--quic-port comes without --cert, allowed: with it: make a pair with omega shard cert")
     secure = "s" if cert else ""
 
-    def ready(bound: int, grpc_bound: int | None) -> None:
+    def ready(bound: int, others: Mapping[str, int]) -> None:
+        schemes = {"grpc": f"grpc{secure}", "quic": "quic"}
         addresses = {"url": f"http{secure}://{host}:{bound}"}
-        if grpc_bound is not None:
-            addresses["grpc_url"] = f"grpc{secure}://{host}:{grpc_bound}"
+        addresses |= {f"{name}_url": f"{schemes[name]}://{host}:{other}" for name, other in others.items()}
         if json:
             render.json_line({"pid": os.getpid(), **addresses})
         else:
@@ -78,6 +87,7 @@ def serve(
         host=host,
         port=port,
         grpc_port=grpc_port,
+        quic_port=quic_port,
         certificate=(cert / "server.pem", cert / "server.key") if cert else None,
         keys=keys,
         makers=makers,

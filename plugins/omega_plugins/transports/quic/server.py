@@ -49,14 +49,14 @@ _LOOK_S = 0.25
 _ID_BYTES = 8
 
 
-def configured(certificate: Path, key: Path, limits: Limits) -> QuicConfiguration:
+def configured(certificate: Path, key: Path, idle_s: float = Limits().idle_s) -> QuicConfiguration:
     """Return what every connection of a server begins with, from PEM files. Raises InputError."""
     checked_tls(certificate, key)
     made = QuicConfiguration(
         is_client=False,
         alpn_protocols=[ALPN],
         connection_id_length=_ID_BYTES,
-        idle_timeout=limits.idle_s,
+        idle_timeout=idle_s,
         max_stream_data=STREAM_BYTES,
     )
     made.load_cert_chain(certificate, key)
@@ -205,7 +205,7 @@ class QuicServer:
         `ticket_key` is a secret of 32 bytes or more that all workers share. Raises InputError.
         """
         self._limits = limits or Limits()
-        self._configuration = configured(*certificate, self._limits)
+        self._configuration = configured(*certificate, self._limits.idle_s)
         self._route, self._door = Route(worker, workers), Door(app, self._limits)
         self._tickets = Tickets(ticket_key, limit=self._limits.tickets)
         self._bound = bound

@@ -37,6 +37,7 @@ from omega_plugins.transports.quic.tickets import Tickets
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Self
 
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _LOOK_S = 0.25
+_HEARD_S = 0.5
+"""How long a stopping server waits to learn that its last answers came: a client that is gone never says so."""
 _ID_BYTES = 8
 
 
@@ -106,14 +109,13 @@ class Dispatcher(AioquicServer):
             unshaken = not session.shaken and session.since_s < now_s - self._limits.handshake_s
             if unshaken or session.overdue(now_s - self._limits.question_s):
                 session.close(TOO_SLOW, "too slow")
-                session.forget()
+                self._connection_terminated(session)
 
     def close(self) -> None:
         """Close every connection, and stop listening."""
         for session in list(self.sessions):
             session.close(NO_ERROR)
-            session.forget()
-        self.sessions.clear()
+            self._connection_terminated(session)
         super().close()
 
     def _met(self, header: QuicHeader, size_bytes: int, addr: Peer) -> Session | None:
@@ -233,13 +235,18 @@ class QuicServer:
         if self._dispatcher is None or self._looking is None:
             return
         self._dispatcher.ending = True
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + self._limits.drain_s
-        while any(session.busy for session in self._dispatcher.sessions) and loop.time() < until_s:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await self._until(self._limits.drain_s, lambda sessions: not any(session.busy for session in sessions))
+        await self._until(_HEARD_S, lambda sessions: not any(session.waiting for session in sessions))
         self._looking.cancel()
         self._dispatcher.close()
         await asyncio.sleep(0)  # the socket closes with the loop's next turn
+
+    async def _until(self, seconds: float, holds: Callable[[set[Session]], bool]) -> None:
+        """Wait until something holds of the sessions, but no longer than so."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + seconds
+        while self._dispatcher and not holds(self._dispatcher.sessions) and loop.time() < until_s:  # noqa: ASYNC110  (once)
+            await asyncio.sleep(0.01)
 
     async def _look(self, dispatcher: Dispatcher) -> None:
         while True:

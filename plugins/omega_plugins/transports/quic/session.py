@@ -63,8 +63,13 @@ class Session(QuicConnectionProtocol):
 
     @property
     def busy(self) -> bool:
-        """Whether something waits for an answer, or an answer for its client."""
-        return bool(self._parts or self._tasks or self._early or self._quic._streams)  # noqa: SLF001  (no public view)
+        """Whether a question has begun, or is being answered."""
+        return bool(self._parts or self._tasks or self._early)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the client hasn't acknowledged all that it was told."""
+        return bool(self._quic._streams)  # noqa: SLF001  (aioquic has no public view of them)
 
     def overdue(self, since_s: float) -> bool:
         """Say whether a question began before then and hasn't ended."""

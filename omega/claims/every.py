@@ -19,6 +19,8 @@ from omega.claims import (
     model,
     no_history,
     once,
+    quic,
+    replays,
     sync_cost,
     wire,
 )
@@ -44,6 +46,8 @@ for area in (
     exchange,
     http,
     grpc,
+    quic,
+    replays,
     sync_cost,
     no_history,
     once,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 HOST = "127.0.0.1"
+_LAST_S = 0.02
 
 
 class Sent(NamedTuple):
@@ -42,12 +43,18 @@ class UdpRelay:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """End."""
+        """End, once the last words are through."""
+        await asyncio.sleep(self._delay_s + _LAST_S)
         for way in await asyncio.gather(*self._ways.values()):
             way.close()
         if self._front:
             self._front.close()
         await asyncio.sleep(0)
+
+    def first_flight(self) -> list[bytes]:
+        """Return what the newest client sent before anything came back."""
+        own = [sent for sent in self.sent if sent.client == self.sent[-1].client]
+        return [sent.data for sent in own if sent.answers == own[0].answers]
 
     def _up(self, data: bytes, client: tuple[str, int]) -> None:
         self.sent.append(Sent(client, data, self.answers))

@@ -6,17 +6,14 @@ import asyncio
 import logging
 import os
 import socket
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
-from aioquic.asyncio.protocol import QuicConnectionProtocol
-from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection
-from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, StreamDataReceived
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from omega.claims.quic_peer import Peer, met
 from omega.claims.udp_relay import UdpRelay
 from omega.core.errors import InputError, TransportError
 from omega.core.ports import HEALTH, Reply
@@ -26,90 +23,34 @@ from omega_plugins.transports.quic.envelope import MAX_QUESTION_BYTES, Get, Sync
 from omega_plugins.transports.quic.limits import Limits
 from omega_plugins.transports.quic.routing import Route, bind
 from omega_plugins.transports.quic.server import QuicServer, configured
-from tests.plugins.transports.quic_places import KEY, client, serving, until
+from tests.plugins.transports.quic_places import KEY, WAIT_S, client, serving, until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from aioquic.quic.events import QuicEvent
 
     from omega_plugins.transports.certificates import Certificates
 
 
-class Peer(QuicConnectionProtocol):
-    """A client that does what a test wants, with aioquic alone."""
-
-    def __init__(self, quic: QuicConnection) -> None:
-        super().__init__(quic)
-        self.answers: dict[int, bytes] = {}
-        self.whole: set[int] = set()
-        self.shaken = False
-        self.end: ConnectionTerminated | None = None
-
-    def quic_event_received(self, event: QuicEvent) -> None:
-        if isinstance(event, StreamDataReceived):
-            self.answers[event.stream_id] = self.answers.get(event.stream_id, b"") + event.data
-            self.whole |= {event.stream_id} if event.end_stream else set()
-        elif isinstance(event, HandshakeCompleted):
-            self.shaken = True
-        elif isinstance(event, ConnectionTerminated):
-            self.end = event
-
-    def say(self, data: bytes, *, end: bool = True) -> int:
-        stream_id = self._quic.get_next_available_stream_id()
-        self._quic.send_stream_data(stream_id, data, end_stream=end)
-        self.transmit()
-        return stream_id
-
-    async def status(self, data: bytes) -> int:
-        stream_id = self.say(data)
-        await until(lambda: stream_id in self.whole)
-        found = head_of(self.answers[stream_id])
-        assert found
-        return found[0].status
-
-    def leave(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-        assert self._transport
-        self._transport.close()
-
-
-@asynccontextmanager
-async def met(
-    port: int, certificates: Certificates, alpn: str = "omega/1", *, window: int = 1_048_576
-) -> AsyncIterator[Peer]:
-    """A peer that has begun its handshake."""
-    configuration = QuicConfiguration(
-        alpn_protocols=[alpn], cafile=str(certificates.ca), server_name="localhost", max_stream_data=window
-    )
-    loop = asyncio.get_running_loop()
-    address = ("127.0.0.1", port)
-    _, peer = await loop.create_datagram_endpoint(
-        lambda: Peer(QuicConnection(configuration=configuration)), remote_addr=address
-    )
-    peer.connect(address)
-    try:
-        yield peer
-    finally:
-        peer.close()
-        peer.leave()
-        await asyncio.sleep(0)
+async def status(peer: Peer, data: bytes) -> int:
+    async with asyncio.timeout(WAIT_S):
+        found = head_of(await peer.ask(data))
+    assert found
+    return found[0].status
 
 
 def test_what_is_no_question_is_refused_and_the_next_one_answered(certificates: Certificates) -> None:
     app = ScriptedApp()
 
     async def ran() -> None:
-        async with serving(app, certificates) as server, met(server.port, certificates) as peer:
+        async with serving(app, certificates) as server, met(server.port, certificates.ca) as peer:
             await until(lambda: peer.shaken)
             for garbage in (b"", b"\x09\x00\x00", b"\x01\x00\x09x", os.urandom(300)):
-                assert await peer.status(garbage) == 400
-            assert await peer.status(sealed(Sync(TOKEN, b"x"))) == 200
-            assert await peer.status(sealed(Sync("other", b"x"))) == 401
-            assert await peer.status(sealed(Get("/etc/passwd"))) == 404
-            assert await peer.status(sealed(Get(HEALTH))) == 200
+                assert await status(peer, garbage) == 400
+            assert await status(peer, sealed(Sync(TOKEN, b"x"))) == 200
+            assert await status(peer, sealed(Sync("other", b"x"))) == 401
+            assert await status(peer, sealed(Get("/etc/passwd"))) == 404
+            assert await status(peer, sealed(Get(HEALTH))) == 200
 
     asyncio.run(ran())
     assert len(app.seen) == 2
@@ -120,14 +61,14 @@ def test_a_longer_question_is_refused_before_its_end(certificates: Certificates,
     app = ScriptedApp()
 
     async def ran() -> None:
-        async with serving(app, certificates) as server, met(server.port, certificates) as peer:
+        async with serving(app, certificates) as server, met(server.port, certificates.ca) as peer:
             await until(lambda: peer.shaken)
             stream_id = peer.say(bytes(MAX_QUESTION_BYTES + 1) if end else bytes(200_000), end=end)
             await until(lambda: stream_id in peer.whole)
             found = head_of(peer.answers[stream_id])
             assert found
             assert found[0].status == 413
-            assert await peer.status(sealed(Sync(TOKEN, b"x"))) == 200
+            assert await status(peer, sealed(Sync(TOKEN, b"x"))) == 200
 
     asyncio.run(ran())
     assert len(app.seen) == 1
@@ -137,7 +78,7 @@ def test_a_peer_that_leaves_gaps_fills_no_memory(certificates: Certificates) -> 
     async def ran() -> None:
         async with (
             serving(ScriptedApp(), certificates, Limits(streams=4)) as server,
-            met(server.port, certificates) as peer,
+            met(server.port, certificates.ca) as peer,
         ):
             await until(lambda: peer.shaken)
             for _ in range(4):
@@ -157,14 +98,14 @@ def test_who_is_slow_is_closed(certificates: Certificates) -> None:
     limits = Limits(handshake_s=0.3, question_s=0.3)
 
     async def ran() -> None:
-        async with serving(ScriptedApp(), certificates, limits) as server, met(server.port, certificates) as peer:
+        async with serving(ScriptedApp(), certificates, limits) as server, met(server.port, certificates.ca) as peer:
             await until(lambda: peer.shaken)
             peer.say(b"\x01\x00", end=False)
             await until(lambda: peer.end is not None)
             assert peer.end
             assert peer.end.reason_phrase == "too slow"
             await until(lambda: server.connections == 0)
-            async with met(server.port, certificates) as silent:
+            async with met(server.port, certificates.ca) as silent:
                 assert silent._transport
                 silent._transport.abort()  # it began, and says no more
                 await until(lambda: server.connections == 1)
@@ -177,7 +118,7 @@ def test_who_is_idle_is_forgotten(certificates: Certificates) -> None:
     async def ran() -> None:
         async with (
             serving(ScriptedApp(), certificates, Limits(idle_s=0.5)) as server,
-            met(server.port, certificates) as peer,
+            met(server.port, certificates.ca) as peer,
         ):
             await until(lambda: peer.shaken)
             assert server.connections == 1
@@ -192,7 +133,7 @@ def test_who_is_idle_is_forgotten(certificates: Certificates) -> None:
 
 def test_another_protocol_and_another_version_are_refused(certificates: Certificates) -> None:
     async def ran() -> None:
-        async with serving(ScriptedApp(), certificates) as server, met(server.port, certificates, alpn="h3") as peer:
+        async with serving(ScriptedApp(), certificates) as server, met(server.port, certificates.ca, alpn="h3") as peer:
             await until(lambda: peer.end is not None)
             assert peer.end
             assert peer.end.error_code == 0x178, "no application protocol"
@@ -249,8 +190,7 @@ def test_a_first_flight_that_is_sent_again_is_not_answered_again(certificates: C
             async with client(relay.port, certificates, book=book) as again:
                 await again.exchange(b"2")
                 assert again.met.early == 1
-                own = [sent for sent in relay.sent if sent.client == relay.sent[-1].client]
-                flight = [sent.data for sent in own if sent.answers == own[0].answers]
+                flight = relay.first_flight()
                 await replayed(flight, server.port)
             await until(lambda: server.connections == 0 or not again._lines)
             await replayed(flight, server.port)
@@ -270,7 +210,7 @@ async def replayed(flight: list[bytes], port: int) -> None:
 def test_the_end_of_one_connection_looks_at_no_other(certificates: Certificates) -> None:
     async def ran() -> None:
         async with serving(ScriptedApp(), certificates) as server, AsyncExitStack() as held:
-            peers = [await held.enter_async_context(met(server.port, certificates)) for _ in range(5)]
+            peers = [await held.enter_async_context(met(server.port, certificates.ca)) for _ in range(5)]
             await until(lambda: all(peer.shaken for peer in peers))
             assert server._dispatcher
             dispatcher = server._dispatcher
@@ -367,7 +307,7 @@ def test_who_takes_nothing_of_a_file_is_given_up_and_little_of_it_is_held(
     async def ran() -> None:
         async with (
             serving(app, certificates, Limits(write_s=0.3)) as server,
-            met(server.port, certificates, window=30_000) as peer,
+            met(server.port, certificates.ca, window_bytes=30_000) as peer,
         ):
             await until(lambda: peer.shaken)
             peer._quic._write_stream_limits = lambda **_: None  # type: ignore[method-assign]
@@ -381,7 +321,7 @@ def test_who_takes_nothing_of_a_file_is_given_up_and_little_of_it_is_held(
                 await asyncio.sleep(0.01)
             assert 200_000 < most < 500_000
             assert stream_id not in peer.whole
-            assert await peer.status(sealed(Get(HEALTH))) == 200
+            assert await status(peer, sealed(Get(HEALTH))) == 200
 
     asyncio.run(ran())
 
@@ -418,7 +358,7 @@ def test_every_workers_ids_lead_to_it(certificates: Certificates) -> None:
         pair = (certificates.certificate, certificates.key)
         async with (
             QuicServer(ScriptedApp(), bound, certificate=pair, ticket_key=KEY, worker=2, workers=5) as server,
-            met(server.port, certificates) as peer,
+            met(server.port, certificates.ca) as peer,
         ):
             await until(lambda: peer.shaken)
             await until(lambda: len(peer._quic._peer_cid_available) >= 7)
@@ -439,11 +379,11 @@ def test_workers_share_a_port_and_a_connection_survives_a_new_address(certificat
         ]
         async with servers[0], servers[1], servers[2]:
             for _ in range(12):
-                async with met(servers[0].port, certificates) as peer:
+                async with met(servers[0].port, certificates.ca) as peer:
                     await until(lambda: peer.shaken)
-                    assert await peer.status(sealed(Sync(TOKEN, b"x"))) == 200
-                    await moved(peer, servers[0].port)
-                    assert await peer.status(sealed(Sync(TOKEN, b"x"))) == 200
+                    assert await status(peer, sealed(Sync(TOKEN, b"x"))) == 200
+                    await peer.open()
+                    assert await status(peer, sealed(Sync(TOKEN, b"x"))) == 200
             seen = [len(app.seen) for app in apps]
             assert sum(seen) == 24
             assert all(count % 2 == 0 for count in seen)
@@ -454,16 +394,6 @@ def test_workers_share_a_port_and_a_connection_survives_a_new_address(certificat
                     assert asking.met.early == bool(turn), "every worker takes what any gave"
 
     asyncio.run(ran())
-
-
-async def moved(peer: Peer, port: int) -> None:
-    """Let the peer speak from another port, as behind a router that forgot it."""
-    assert peer._transport
-    old = peer._transport
-    loop = asyncio.get_running_loop()
-    await loop.create_datagram_endpoint(lambda: peer, remote_addr=("127.0.0.1", port))
-    old._protocol = asyncio.DatagramProtocol()  # type: ignore[attr-defined]
-    old.close()
 
 
 def test_an_address_that_cannot_be_served_at_is_said_so() -> None:

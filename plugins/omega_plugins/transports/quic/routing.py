@@ -48,11 +48,11 @@ class Route(msgspec.Struct, frozen=True):
         return near if near < 256 else near - self.workers
 
 
-def bind(host: str, port: int, workers: int = 1) -> list[socket.socket]:
+def bind(host: str, port: int, workers: int = 1, *, routed: bool = True) -> list[socket.socket]:
     """Return a UDP socket for each worker, all at one port, in the order in which the kernel counts them.
 
-    One process binds them all and hands them on, so that the order stays whoever dies. Port 0 takes a free one. Raises
-    InputError, TransportError.
+    One process binds them all and hands them on, so that the order stays whoever dies. Port 0 takes a free one; unless
+    `routed` the kernel goes by addresses. Raises InputError, TransportError.
     """
     if not 0 <= port <= 65_535:
         raise InputError(f"port is {port}, allowed: 0..65,535")
@@ -72,8 +72,8 @@ def bind(host: str, port: int, workers: int = 1) -> list[socket.socket]:
                 bound[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
             bound[-1].bind(address)
             address = bound[0].getsockname()
-        if workers > 1:
-            steer(bound)
+        if workers > 1 and routed:
+            _steer(bound)
     except OSError as error:
         for one in bound:
             one.close()
@@ -82,7 +82,7 @@ def bind(host: str, port: int, workers: int = 1) -> list[socket.socket]:
     return bound
 
 
-def steer(bound: Sequence[socket.socket]) -> None:
+def _steer(bound: Sequence[socket.socket]) -> None:
     """Let the kernel choose among these sockets by the first byte of the connection id. Raises OSError."""
     code = [
         (_BYTE, 0, 0, 0),

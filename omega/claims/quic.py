@@ -53,15 +53,17 @@ HOST = "127.0.0.1"
     "data taken in 99 of 100, answers after at most 1.3 round trips of 80 ms",
 )
 def overhead(bench: Bench) -> Measured:
-    """Sync with both servers in turn, each time by a new connection, and take the median of the rounds' ratios.
+    """Sync with three pairs of servers: which of two equal processes is dearer stays so for their lives."""
+    return measured(bench, _PAIRS)
 
-    Which of two equal processes is dearer stays so for their lives: three pairs of them.
-    """
+
+def measured(bench: Bench, pairs: int) -> Measured:
+    """Sync with pairs of servers in turn, each time by a new connection, and take the median of the rounds' ratios."""
     spent: dict[str, list[float]] = {"door": [], "bare": []}
     begun = {"connections": 0, "early": 0}
     folder = certified(bench)
     whole, trips = True, []
-    for pair in range(_PAIRS):
+    for pair in range(pairs):
         with ExitStack() as running:
             servers = {which: running.enter_context(_server(which, folder)) for which in spent}
             books = {which: [module("book").Book() for _ in range(_CLIENTS)] for which in spent}
@@ -73,7 +75,7 @@ def overhead(bench: Bench) -> Measured:
                     if turn:  # the first brings tickets
                         spent[which].append((cpu_s(pid) - before_s) / (_CLIENTS * _SYNCS) * 1e6)
                         begun = {name: count + getattr(found, name) for name, count in begun.items()}
-                bench.progress(pair * _ROUNDS + turn, _PAIRS * _ROUNDS, "syncing with two servers")
+                bench.progress(pair * _ROUNDS + turn, pairs * _ROUNDS, "syncing with two servers")
             if not pair:
                 trips = asyncio.run(_timed(servers["door"][1], folder, books["door"][0]))
     door_us, bare_us = (float(np.median(spent[which])) for which in ("door", "bare"))

@@ -31,8 +31,11 @@ class UdpRelay:
         """Where clients go."""
         self.sent: list[Sent] = []
         self.answers = 0
+        self.one_flight = False
+        """Whether what a client sends once the server has spoken is dropped."""
         self._target, self._delay_s = port, delay_s
         self._front: asyncio.DatagramTransport | None = None
+        self._began: dict[tuple[str, int], int] = {}
         self._ways: dict[tuple[str, int], asyncio.Task[asyncio.DatagramTransport]] = {}
 
     async def __aenter__(self) -> Self:
@@ -60,6 +63,9 @@ class UdpRelay:
         self.sent.append(Sent(client, data, self.answers))
         if client not in self._ways:
             self._ways[client] = asyncio.create_task(self._way(client))
+            self._began[client] = self.answers
+        if self.one_flight and self.answers > self._began[client]:
+            return
         way = self._ways[client]
         asyncio.get_running_loop().call_later(
             self._delay_s, lambda: way.add_done_callback(lambda done: done.result().sendto(data))

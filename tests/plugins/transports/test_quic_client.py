@@ -22,7 +22,7 @@ from omega_plugins.transports.http.server import tls
 from omega_plugins.transports.quic import QuicTransport
 from omega_plugins.transports.quic.address import Address, parsed
 from omega_plugins.transports.quic.book import Book
-from omega_plugins.transports.quic.client import UnreachedError
+from omega_plugins.transports.quic.failures import UnreachedError
 from omega_plugins.transports.quic.fallback import FallbackClient
 from omega_plugins.transports.quic.limits import Limits
 from tests.plugins.transports import places
@@ -46,6 +46,29 @@ def test_the_second_sync_leaves_with_the_first_flight(certificates: Certificates
                     assert await again.exchange(bytes(1024)) == bytes(1024)
                     assert sum(map(len, relay.first_flight())) > 1200 + 400
                     assert (again.met.connections, again.met.resumed, again.met.early) == (1, 1, 1)
+
+    asyncio.run(ran())
+
+
+@pytest.mark.parametrize(("frame", "reply", "fits"), [(195, 2_200, True), (1024, 3_900, True), (195, 5_120, False)])
+def test_an_answer_needs_nothing_but_the_first_flight(
+    certificates: Certificates,
+    frame: int,
+    reply: int,
+    fits: bool,  # noqa: FBT001
+) -> None:
+    async def ran() -> None:
+        book, app = Book(), ScriptedApp(always(Reply(200, bytes(reply))))
+        async with serving(app, certificates) as server, UdpRelay(server.port) as relay:
+            async with client(relay.port, certificates, book=book) as first:
+                await first.exchange(b"x")
+            relay.one_flight = True
+            async with client(relay.port, certificates, book=book, timeout_s=30 if fits else 0.5) as again:
+                if fits:
+                    assert await again.exchange(bytes(frame)) == bytes(reply)
+                else:
+                    with pytest.raises(TransportError, match="no answer within"):
+                        await again.exchange(bytes(frame))
 
     asyncio.run(ran())
 

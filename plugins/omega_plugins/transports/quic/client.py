@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
 import socket
-import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet import QuicErrorCode
-from aioquic.tls import AlertDescription
 
-from omega.core.errors import InputError, TransportError, on_one_line
+from omega.core.errors import InputError, TransportError
 from omega.core.ports import MAX_FRAME_BYTES, MAX_REPLY_BYTES, Fetched, TransportClient
 from omega_plugins.transports.answers import OK, PART, RETRY_AFTER, UNCHANGED, refused, too_long
 from omega_plugins.transports.quic.address import ALPN
 from omega_plugins.transports.quic.book import kept_of
 from omega_plugins.transports.quic.envelope import Get, Sync, sealed
+from omega_plugins.transports.quic.failures import UnreachedError, told_of, unreached
 from omega_plugins.transports.quic.line import BrokenAnswerError, EndedError, Line, TooLongError, UnheardError
+from omega_plugins.transports.quic.trust import digest, roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,19 +44,6 @@ _IDLE_S = 10
 _TICKET_S = 1.0
 """How long a connection that is to end waits for the ticket that makes the next one quick."""
 _MOST_ADDRESSES = 4
-_CERTIFICATE = frozenset(
-    QuicErrorCode.CRYPTO_ERROR + alert
-    for alert in (
-        AlertDescription.bad_certificate,
-        AlertDescription.certificate_expired,
-        AlertDescription.certificate_unknown,
-        AlertDescription.unknown_ca,
-    )
-)
-
-
-class UnreachedError(TransportError):
-    """Not a packet came back: nobody is there, or UDP doesn't get through."""
 
 
 class Met(msgspec.Struct):
@@ -92,8 +76,8 @@ class QuicClient(TransportClient):
             raise InputError(f"timeout_s is {timeout_s}, allowed: more than 0, up to 3,600")
         self._address, self._token, self._book = address, token, book
         self._timeout_s, self._patience_s = timeout_s, patience_s
-        self._roots = _roots(ca)
-        self._key = f"{address.origin} {_digest(ca)}"
+        self._roots = roots(ca)
+        self._key = f"{address.origin} {digest(ca)}"
         self._turns = asyncio.Semaphore(QUESTIONS)
         self._opening = asyncio.Lock()
         self._line: Line | None = None
@@ -155,9 +139,9 @@ class QuicClient(TransportClient):
         except BrokenAnswerError as error:
             raise TransportError(f"the answer of {where} is broken, {error}: ask again") from error
         except UnheardError as error:
-            raise _unreached(where, error.args[0]) from error
+            raise unreached(where, error.args[0]) from error
         except EndedError as error:
-            raise _told(where, self._address.host, error) from error
+            raise told_of(where, self._address.host, error) from error
         finally:
             self._linger()
 
@@ -239,26 +223,6 @@ class QuicClient(TransportClient):
         self._line = None
 
 
-def _roots(ca: Path | None) -> tuple[str | None, str | None]:
-    """Return a file and a folder of authorities, one's own or those that OpenSSL trusts here. Raises InputError."""
-    if ca is None:
-        paths = ssl.get_default_verify_paths()
-        if not (paths.cafile or paths.capath):
-            raise InputError("the system has no certificate authorities, allowed: a ca of one's own: name its PEM file")
-        return paths.cafile, paths.capath
-    try:
-        ssl.create_default_context(cafile=ca)
-    except (OSError, ValueError) as error:  # an ssl.SSLError is an OSError, too
-        reason = error.strerror or "it holds no certificate" if isinstance(error, OSError) else error
-        raise InputError(f"ca is {ca} ({reason}), allowed: a PEM file of certificates") from error
-    return str(ca), None
-
-
-def _digest(ca: Path | None) -> str:
-    """Return what tells authorities apart: a ticket that one of them vouched for is nothing to another."""
-    return hashlib.sha256(ca.read_bytes()).hexdigest()[:16] if ca else "system"
-
-
 async def _addresses(address: Address) -> list[Where]:
     """Return where a name leads to. Raises TransportError."""
     loop = asyncio.get_running_loop()
@@ -272,23 +236,3 @@ async def _addresses(address: Address) -> list[Where]:
 
 def _headers(head: Head) -> dict[str, str]:
     return {} if head.retry_after_s is None else {RETRY_AFTER: str(head.retry_after_s)}
-
-
-def _unreached(where: str, error: Exception) -> UnreachedError:
-    if isinstance(error, OSError) and error.errno:
-        return UnreachedError(f"{where} can't be reached ({os.strerror(error.errno)}): ask later")
-    return UnreachedError(f"{where} gave no sign of life: ask later")
-
-
-def _told(where: str, host: str, error: EndedError) -> TransportError:
-    """Return what is told of a connection that ended before the answer."""
-    event = error.event
-    if event is None or event.error_code in (QuicErrorCode.NO_ERROR, QuicErrorCode.INTERNAL_ERROR):
-        return TransportError(f"{where} closed the connection without an answer: ask later")
-    reason = on_one_line(event.reason_phrase[:200])
-    if event.error_code in _CERTIFICATE:
-        told = f"the certificate of {where} is refused ({reason}), allowed: a valid one for {host} of a trusted CA"
-        return TransportError(f"{told}: renew it, or name its CA", permanent=True)
-    if event.error_code == QuicErrorCode.CONNECTION_REFUSED:
-        return TransportError(f"{where} is full: ask later", retry_after_s=_IDLE_S)
-    return TransportError(f"{where} ended the connection ({event.error_code:#x} {reason}): ask later")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 from omega.core.ports import TransportClient
 from omega_plugins.transports.http import HttpTransport
 from omega_plugins.transports.quic.book import book_of
-from omega_plugins.transports.quic.client import QuicClient, UnreachedError
+from omega_plugins.transports.quic.client import QuicClient
+from omega_plugins.transports.quic.failures import UnreachedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

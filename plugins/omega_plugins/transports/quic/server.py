@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from aioquic.asyncio.server import QuicServer as AioquicServer
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
-from aioquic.quic.connection import TRANSPORT_CLOSE_FRAME_CAPACITY
-from aioquic.quic.crypto import CryptoPair
-from aioquic.quic.packet import (
-    QuicErrorCode,
-    QuicFrameType,
-    QuicHeader,
-    QuicPacketType,
-    encode_quic_version_negotiation,
-    pull_quic_header,
-)
-from aioquic.quic.packet_builder import QuicPacketBuilder
+from aioquic.quic.packet import QuicHeader, QuicPacketType, pull_quic_header
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -31,6 +21,7 @@ from omega_plugins.transports.quic.address import ALPN
 from omega_plugins.transports.quic.connection import STREAM_BYTES, Connection
 from omega_plugins.transports.quic.door import Door
 from omega_plugins.transports.quic.limits import Limits
+from omega_plugins.transports.quic.refusing import full, other_version
 from omega_plugins.transports.quic.routing import Route
 from omega_plugins.transports.quic.session import NO_ERROR, TOO_SLOW, Session
 from omega_plugins.transports.quic.tickets import Tickets
@@ -101,6 +92,8 @@ class Dispatcher(AioquicServer):
         except Exception as error:  # noqa: BLE001  (a peer's packet must not end more than its own connection)
             log.warning("a connection broke (%s: %s)", type(error).__name__, error)
             self._connection_terminated(session)
+        if session.ended:
+            self._connection_terminated(session)
 
     def look(self) -> None:
         """Close connections that are late."""
@@ -124,13 +117,12 @@ class Dispatcher(AioquicServer):
         if header.version is None or header.packet_type == QuicPacketType.VERSION_NEGOTIATION or not fresh:
             return None
         if header.version not in self._versions:
-            ids = {"source_cid": header.destination_cid, "destination_cid": header.source_cid}
-            self._send(encode_quic_version_negotiation(supported_versions=self._versions, **ids), addr)
+            self._send(other_version(header, self._versions), addr)
             return None
-        if header.packet_type != QuicPacketType.INITIAL:
+        if header.packet_type != QuicPacketType.INITIAL or len(header.destination_cid) < _ID_BYTES:
             return None
         if len(self.sessions) >= self._limits.connections:
-            self._send(_refusal(header, header.version), addr)
+            self._send(full(header, header.version), addr)
             return None
         connection = Connection(
             self._configuration, header.destination_cid, self._route, self._tickets, self._limits.streams
@@ -168,24 +160,6 @@ class Dispatcher(AioquicServer):
         protocol.ids.clear()
         protocol.forget()
         self.sessions.discard(protocol)
-
-
-def _refusal(header: QuicHeader, version: int) -> bytes:
-    """Return the packet that tells a client of a server that is full to go elsewhere, at once."""
-    crypto = CryptoPair()
-    crypto.setup_initial(cid=header.destination_cid, is_client=False, version=version)
-    builder = QuicPacketBuilder(
-        host_cid=header.destination_cid,
-        is_client=False,
-        max_datagram_size=SMALLEST_MAX_DATAGRAM_SIZE,
-        peer_cid=header.source_cid,
-        version=version,
-    )
-    builder.start_packet(QuicPacketType.INITIAL, crypto)
-    frame = builder.start_frame(QuicFrameType.TRANSPORT_CLOSE, capacity=TRANSPORT_CLOSE_FRAME_CAPACITY)
-    for value in (QuicErrorCode.CONNECTION_REFUSED, QuicFrameType.PADDING, 0):
-        frame.push_uint_var(value)
-    return builder.flush()[0][0]
 
 
 class QuicServer:

@@ -71,6 +71,11 @@ class Session(QuicConnectionProtocol):
         """Whether the client hasn't acknowledged all that it was told."""
         return bool(self._quic._streams)  # noqa: SLF001  (aioquic has no public view of them)
 
+    @property
+    def ended(self) -> bool:
+        """Whether either side has said farewell; aioquic holds on to it for three timeouts more."""
+        return self._quic._close_event is not None  # noqa: SLF001
+
     def overdue(self, since_s: float) -> bool:
         """Say whether a question began before then and hasn't ended."""
         return any(began_s < since_s for began_s, _ in self._parts.values())

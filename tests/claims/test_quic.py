@@ -38,7 +38,7 @@ def test_first_flights_that_are_sent_again_change_nothing(bench: Bench) -> None:
     assert (found.value, found.agrees) == (0, True)
     assert found.details["resent"] == 100
     assert found.details["answered"] >= 4, "servers that had forgotten the connection took the flight up, and refused"
-    assert (found.details["asked_again_door"], found.details["asked_again_bare"]) == (0, 1)
+    assert found.details["asked_again_door"] == 0 < found.details["asked_again_bare"]
 
 
 def test_connections_survive_a_move_by_the_routing_alone(bench: Bench) -> None:

@@ -326,6 +326,13 @@ def test_a_full_server_says_so_at_once(certificates: Certificates) -> None:
                 await second.exchange(b"x")
             assert caught.value.retry_after_s
             assert not isinstance(caught.value, UnreachedError)
+            book = Book()
+            context = tls(certificates.certificate, certificates.key)
+            async with places.serving(ScriptedApp(), context=context) as (_, https):
+                third = client(server.port, certificates, book=book)
+                async with FallbackClient(third, places.client(https, certificates.ca), book, "shard") as asking:
+                    assert await asking.exchange(b"ab") == b"ba"
+                    assert not book.is_blocked("shard")
             await first.close()
             await until(lambda: server.connections == 0)
             assert await second.exchange(b"ab") == b"ba"

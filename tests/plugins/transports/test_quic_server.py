@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, closing
 from typing import TYPE_CHECKING
 
 import pytest
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -95,7 +97,7 @@ def test_a_peer_that_leaves_gaps_fills_no_memory(certificates: Certificates) -> 
 
 
 def test_who_is_slow_is_closed(certificates: Certificates) -> None:
-    limits = Limits(handshake_s=0.3, question_s=0.3)
+    limits = Limits(handshake_s=1.5, question_s=0.3)
 
     async def ran() -> None:
         async with serving(ScriptedApp(), certificates, limits) as server, met(server.port, certificates.ca) as peer:
@@ -180,6 +182,20 @@ def test_garbage_is_passed_over_without_a_word(certificates: Certificates, caplo
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+def test_what_only_looks_like_a_first_packet_takes_no_room(certificates: Certificates) -> None:
+    async def ran() -> None:
+        async with serving(ScriptedApp(), certificates, Limits(connections=2)) as server:
+            with closing(socket.socket(type=socket.SOCK_DGRAM)) as other:
+                for number in range(50):
+                    head = b"\xc0\x00\x00\x00\x01\x08" + number.to_bytes(8) + b"\x08" + b"s" * 8 + b"\x00\x44\x9a"
+                    other.sendto(head + os.urandom(1200 - len(head)), ("127.0.0.1", server.port))
+            async with client(server.port, certificates) as asking:
+                assert await asking.exchange(b"ab") == b"ba"
+                assert server.connections == 1
+
+    asyncio.run(ran())
+
+
 def test_a_first_flight_that_is_sent_again_is_not_answered_again(certificates: Certificates) -> None:
     app, book = ScriptedApp(), Book()
 
@@ -195,6 +211,38 @@ def test_a_first_flight_that_is_sent_again_is_not_answered_again(certificates: C
             await until(lambda: server.connections == 0 or not again._lines)
             await replayed(flight, server.port)
         assert [frame for _, frame in app.seen] == [b"1", b"2"]
+
+    asyncio.run(ran())
+
+
+def test_what_is_no_sync_with_a_token_waits_for_the_handshake_whoever_sends_it_early(
+    certificates: Certificates,
+) -> None:
+    app, book = ScriptedApp(), Book()
+
+    async def ran() -> None:
+        async with serving(app, certificates) as server, UdpRelay(server.port) as relay:
+            async with client(relay.port, certificates, book=book) as first:
+                await first.exchange(b"1")
+                kept = book.take(first._key)
+            assert kept
+            relay.one_flight = True
+            configuration = QuicConfiguration(
+                alpn_protocols=["omega/1"], server_name="127.0.0.1", session_ticket=kept.session()
+            )
+            peer = Peer(QuicConnection(configuration=configuration), relay.port)
+            await peer.open()
+            peer.connect(("127.0.0.1", relay.port), transmit=False)
+            held = [peer.say(sealed(question)) for question in (Sync("", b"enrol"), Get(HEALTH))]
+            peer.say(sealed(Sync(TOKEN, b"2")))
+            await until(lambda: (TOKEN, b"2") in app.seen)
+            assert server._dispatcher
+            assert sum(len(session._early) for session in server._dispatcher.sessions) == 2
+            assert ("", b"enrol") not in app.seen
+            relay.one_flight = False
+            await until(lambda: peer.whole >= set(held))
+            assert app.seen[-1] == ("", b"enrol")
+            await peer.leave()
 
     asyncio.run(ran())
 

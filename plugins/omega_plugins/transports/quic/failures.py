@@ -30,6 +30,10 @@ class UnreachedError(TransportError):
     """Not a packet came back: nobody is there, or UDP doesn't get through."""
 
 
+class FullError(TransportError):
+    """The server takes no more connections; it may well take questions by a cheaper way."""
+
+
 def unreached(where: str, error: Exception) -> UnreachedError:
     """Return what is told of a place from which nothing came."""
     if isinstance(error, OSError) and error.errno:
@@ -47,5 +51,5 @@ def told_of(where: str, host: str, error: EndedError) -> TransportError:
         told = f"the certificate of {where} is refused ({reason}), allowed: a valid one for {host} of a trusted CA"
         return TransportError(f"{told}: renew it, or name its CA", permanent=True)
     if event.error_code == QuicErrorCode.CONNECTION_REFUSED:
-        return TransportError(f"{where} is full: ask later", retry_after_s=_FULL_S)
+        return FullError(f"{where} is full: ask later", retry_after_s=_FULL_S)
     return TransportError(f"{where} ended the connection ({event.error_code:#x} {reason}): ask later")

@@ -8,7 +8,7 @@ from omega.core.ports import TransportClient
 from omega_plugins.transports.http import HttpTransport
 from omega_plugins.transports.quic.book import book_of
 from omega_plugins.transports.quic.client import QuicClient
-from omega_plugins.transports.quic.failures import UnreachedError
+from omega_plugins.transports.quic.failures import FullError, UnreachedError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,6 +52,8 @@ class FallbackClient(TransportClient):
                 return await ask(self._first)
             except UnreachedError:
                 answer = await ask(self._second)
+            except FullError:
+                return await ask(self._second)
             self._book.block(self._key, BLOCKED_S)  # not where both fail: then the shard is gone, or the network
             return answer
         return await ask(self._second)

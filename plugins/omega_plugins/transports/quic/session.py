@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
 from aioquic.asyncio.protocol import QuicConnectionProtocol
+from aioquic.quic.connection import QuicConnectionState
 from aioquic.quic.events import HandshakeCompleted, StopSendingReceived, StreamDataReceived, StreamReset
 
 from omega.core.errors import InputError
@@ -73,8 +74,9 @@ class Session(QuicConnectionProtocol):
 
     @property
     def ended(self) -> bool:
-        """Whether either side has said farewell; aioquic holds on to it for three timeouts more."""
-        return self._quic._close_event is not None  # noqa: SLF001
+        """Whether nobody came, or somebody said farewell, after which aioquic holds on for three timeouts."""
+        nobody = self._quic._state is QuicConnectionState.FIRSTFLIGHT  # noqa: SLF001
+        return nobody or self._quic._close_event is not None  # noqa: SLF001
 
     def overdue(self, since_s: float) -> bool:
         """Say whether a question began before then and hasn't ended."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 import signal
 import time
 from contextlib import AsyncExitStack, ExitStack, closing
@@ -18,21 +17,21 @@ from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError
 from omega.core.machine import spare_collector
 from omega.core.settings import Settings
+from omega.doors import grpc_door, kept_secret, quic_door, quic_sockets
 from omega.management import Management
 from omega.shards import MAX_DEVICES, is_one_process, open_shard_store
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from omega.core.catalog import Catalog
     from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Maker
-    from omega.core.ports import SyncApp
+    from omega.doors import Door
     from omega.shard.app import ShardApp
     from omega.shard.shelves import Published
-    from omega_plugins.transports.grpc.server import GrpcServer
 
     Ready: TypeAlias = Callable[[Mapping[str, int]], None]
     """Hears where a shard listens: http, and what else was asked for."""
@@ -58,6 +57,8 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """For HTTP; 0 takes a free one."""
     grpc_port: int | None = None
     """For gRPC, if any."""
+    quic_port: int | None = None
+    """For QUIC, if any; it takes a certificate."""
     rest_port: int | None = None
     """For its management, if any."""
     metrics_port: int | None = None
@@ -102,22 +103,22 @@ def serve_shard(serving: Serving, *, ready: Ready = _nothing, prepare: Callable[
         told = f"workers is {serving.workers}, allowed: 1 on a file, which one process at a time writes"
         raise InputError(f"{told}: name a postgresql:// store")
     checked = _checked(serving)
-    if serving.workers == 1:
-        with closing(_bind(serving.host, serving.port)) as bound:
-            _serve(serving, checked, 0, bound, ready)
-    else:
-        _keep_workers(serving, ready, prepare)
+    with ExitStack() as held:
+        serving, places = _places(serving, held)
+        if serving.workers == 1:
+            _serve(serving, checked, places[0], ready)
+        else:
+            _keep_workers(serving, places, ready, prepare)
 
 
-def _keep_workers(serving: Serving, ready: Ready, prepare: Callable[[], None]) -> None:
+def _keep_workers(serving: Serving, places: list[_Place], ready: Ready, prepare: Callable[[], None]) -> None:
     """Keep them up; a store that can't be opened is told before any begins."""
-    with closing(open_shard_store(serving.store, home=serving.settings.home)), ExitStack() as held:
-        serving, listeners = _held_ports(serving, held)
-        child, workers = extra_module("omega.core.child", "shard"), extra_module("omega.shard.workers", "shard")
+    child, workers = extra_module("omega.core.child", "shard"), extra_module("omega.shard.workers", "shard")
 
-        def started(number: int) -> Any:
-            return child.Child(partial(_work, prepare, serving, number, listeners[number]))
+    def started(number: int) -> Any:
+        return child.Child(partial(_work, prepare, serving, places[number]))
 
+    with closing(open_shard_store(serving.store, home=serving.settings.home)):
         asyncio.run(_kept_up(workers.Workers(started, serving.workers), ready))
 
 
@@ -129,27 +130,41 @@ async def _kept_up(workers: Any, ready: Ready) -> None:
     await workers.run(lambda told: ready(told[0]))
 
 
-def _held_ports(serving: Serving, held: ExitStack) -> tuple[Serving, list[socket.socket]]:
-    """Return a listener for each worker, and the ports that were taken: they stay while a worker is away."""
-    for taken in filter(None, (serving.port, serving.grpc_port, serving.rest_port)):
-        _bind(serving.host, taken, listening=False).close()  # a shared one wouldn't notice another shard there
-    listeners: list[socket.socket] = []
+class _Place(NamedTuple):
+    """Where a worker listens; its parent keeps the sockets while it is away."""
+
+    worker: int
+    http: socket.socket
+    quic: socket.socket | None
+
+
+def _places(serving: Serving, held: ExitStack) -> tuple[Serving, list[_Place]]:
+    """Return the place of each worker, and what is served with the ports that were taken for all of them."""
+    several = serving.workers > 1
+    for port in filter(None, (serving.port, serving.grpc_port, serving.rest_port) if several else ()):
+        _bind(serving.host, port, listening=False).close()  # a shared one wouldn't notice another shard there
+    http: list[socket.socket] = []
     for _ in range(serving.workers):
-        port = listeners[0].getsockname()[1] if listeners else serving.port
-        listeners.append(held.enter_context(closing(_bind(serving.host, port, shared=True))))
-    ports = {"port": listeners[0].getsockname()[1]}
-    for name, port in (("grpc_port", serving.grpc_port), ("rest_port", serving.rest_port)):
-        if port is not None:
-            kept = held.enter_context(closing(_bind(serving.host, port, shared=True, listening=False)))
+        port = http[0].getsockname()[1] if http else serving.port
+        http.append(held.enter_context(closing(_bind(serving.host, port, shared=several))))
+    ports = {"port": http[0].getsockname()[1]}
+    for name, asked in (("grpc_port", serving.grpc_port), ("rest_port", serving.rest_port)) if several else ():
+        if asked is not None:
+            kept = held.enter_context(closing(_bind(serving.host, asked, shared=True, listening=False)))
             ports[name] = kept.getsockname()[1]
-    return msgspec.structs.replace(serving, **ports), listeners
+    quic: list[socket.socket] | list[None] = [None] * serving.workers
+    if serving.quic_port is not None:
+        quic = quic_sockets(serving.host, serving.quic_port, serving.certificate, serving.workers)
+        for bound in quic:
+            held.enter_context(closing(bound))
+    places = [_Place(number, *sockets) for number, sockets in enumerate(zip(http, quic, strict=True))]
+    return msgspec.structs.replace(serving, **ports), places
 
 
-def _work(prepare: Callable[[], None], serving: Serving, number: int, bound: socket.socket, *, ready: Ready) -> None:
-    """Be the worker of this number."""
+def _work(prepare: Callable[[], None], serving: Serving, place: _Place, *, ready: Ready) -> None:
+    """Be the worker of this place."""
     prepare()
-    with closing(bound):
-        _serve(serving, _checked(serving), number, bound, ready)
+    _serve(serving, _checked(serving), place, ready)
 
 
 def _bind(host: str, port: int, **how: bool) -> socket.socket:
@@ -157,17 +172,17 @@ def _bind(host: str, port: int, **how: bool) -> socket.socket:
     return bound
 
 
-def _serve(serving: Serving, checked: _Checked, worker: int, bound: socket.socket, ready: Ready) -> None:
+def _serve(serving: Serving, checked: _Checked, place: _Place, ready: Ready) -> None:
     """Serve in this process, until it is told to end."""
     spare_collector()
     ports, shared = (serving.rest_port, serving.metrics_port), serving.workers > 1
-    manage = Management(serving.host, *ports, serving.secrets, checked.context, worker=worker, shared=shared)
+    manage = Management(serving.host, *ports, serving.secrets, checked.context, worker=place.worker, shared=shared)
     with manage:
-        served = _served(serving, checked, manage, bound, ready)
+        served = _served(serving, checked, manage, place, ready)
         extra_module("omega_plugins.transports.http.server", "shard").run(served)
 
 
-async def _served(serving: Serving, checked: _Checked, manage: Management, bound: socket.socket, ready: Ready) -> None:
+async def _served(serving: Serving, checked: _Checked, manage: Management, place: _Place, ready: Ready) -> None:
     server = extra_module("omega_plugins.transports.http.server", "shard")
     rooms = ("shard", "app", "upkeep", "metered", "pacing")
     shards, apps, upkeep, meters, pacing = (extra_module(f"omega.shard.{room}", "shard") for room in rooms)
@@ -194,13 +209,13 @@ async def _served(serving: Serving, checked: _Checked, manage: Management, bound
             await beside.enter_async_context(upkeep.kept_up(look))
             if files:
                 await beside.enter_async_context(files.watched(shard))
-            ports = {"http": bound.getsockname()[1]}
-            if checked.grpc_door:
-                ports["grpc"] = (await beside.enter_async_context(checked.grpc_door(metered("grpc")))).port
+            ports = {"http": place.http.getsockname()[1]}
+            for name, door in _doors(serving, checked, place):
+                ports[name] = (await beside.enter_async_context(door(metered(name)))).port
             managed = manage.beside(app, shard, checked.catalog, files, store.schema)
             ports |= await beside.enter_async_context(managed)
             told = partial(ready, ports)
-            await server.serve_until_told(metered("http"), bound, context=checked.context, ready=told)
+            await server.serve_until_told(metered("http"), place.http, context=checked.context, ready=told)
     finally:
         await shard.close()
 
@@ -214,7 +229,7 @@ class _Checked(NamedTuple):
     """Returns the keys that sign tokens, and the makers, as they are then."""
     files: Published | None
     context: ssl.SSLContext | None
-    grpc_door: Callable[[SyncApp], GrpcServer] | None
+    grpc_door: Door | None
 
 
 def _checked(serving: Serving) -> _Checked:
@@ -230,23 +245,24 @@ def _checked(serving: Serving) -> _Checked:
         return ring, vouchers.read_makers(serving.makers) if serving.makers else ()
 
     read_trust()
-    catalog = open_catalog(serving.settings)
+    catalog, port = open_catalog(serving.settings), serving.grpc_port
     return _Checked(
         catalog,
-        _tag_key(folder),
+        kept_secret(folder / TAGS_FILE, _TAG_KEY_BYTES),
         read_trust,
         _files(serving, catalog),
         tls(*serving.certificate) if serving.certificate else None,
-        _grpc_door(serving) if serving.grpc_port is not None else None,
+        None if port is None else grpc_door(serving.host, port, serving.certificate, shared=serving.workers > 1),
     )
 
 
-def _tag_key(folder: Path) -> bytes:
-    """Return the key that turns households into tags."""
-    secret_file = extra_module("omega.core.identity.secret_file", "shard")
-    secret_file.make_secret(folder / TAGS_FILE, secrets.token_bytes(_TAG_KEY_BYTES))
-    tag_key: bytes = secret_file.read_secret(folder / TAGS_FILE, _TAG_KEY_BYTES)
-    return tag_key
+def _doors(serving: Serving, checked: _Checked, place: _Place) -> Iterator[tuple[str, Door]]:
+    """Yield what is spoken beside HTTP, by name."""
+    if checked.grpc_door:
+        yield "grpc", checked.grpc_door
+    if place.quic and serving.certificate:
+        route = {"worker": place.worker, "workers": serving.workers}
+        yield "quic", quic_door(place.quic, serving.certificate, serving.secrets, **route)
 
 
 def _files(serving: Serving, catalog: Catalog) -> Published | None:
@@ -258,11 +274,3 @@ def _files(serving: Serving, catalog: Catalog) -> Published | None:
     shelves = extra_module("omega.shard.shelves", "shard")
     files: Published = shelves.Published.open(serving.artifacts, serving.trust, catalog)
     return files
-
-
-def _grpc_door(serving: Serving) -> Callable[[SyncApp], GrpcServer]:
-    """Return what serves an app over gRPC, its address and certificate checked."""
-    grpc, shared = extra_module("omega_plugins.transports.grpc.server", "grpc"), serving.workers > 1
-    credentials = grpc.tls(*serving.certificate) if serving.certificate else None
-    address = grpc.address_of(serving.host, serving.grpc_port, shared=shared)
-    return partial(grpc.GrpcServer, address=address, credentials=credentials, shared=shared)

@@ -101,12 +101,13 @@ def test_built_in_plugins_are_listed() -> None:
         ("transport", "grpc"),
         ("transport", "http"),
         ("transport", "loopback"),
+        ("transport", "quic"),
     }
 
 
 def test_a_shards_url_names_its_transport() -> None:
     assert type(compose.connect("HTTPS://localhost", token=str)).__name__ == "HttpClient"
-    with pytest.raises(PluginError, match="allowed: grpc, grpcs, http, https, loopback"):
+    with pytest.raises(PluginError, match="allowed: grpc, grpcs, http, https, loopback, quic"):
         compose.connect("localhost:8443", token=str)
 
 

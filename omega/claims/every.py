@@ -21,6 +21,8 @@ from omega.claims import (
     no_history,
     once,
     pgvector,
+    quic,
+    replays,
     sync_cost,
     wire,
 )
@@ -46,6 +48,8 @@ for area in (
     exchange,
     http,
     grpc,
+    quic,
+    replays,
     sync_cost,
     group_commit,
     no_history,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,8 @@ class Served(NamedTuple):
     pid: int
     port: int
     store: Path
+    quic_port: int = 0
+    """Where it speaks QUIC, if it is told to."""
 
 
 @contextmanager
@@ -54,7 +56,9 @@ def served(folder: Path, *options: str, module: str = "omega_cli") -> Iterator[S
         ) as process,
     ):
         try:
-            yield Served(process.pid, _port(process, said, errors), store)
+            urls = _urls(process, said, errors)
+            port, quic_port = (int(urls.get(name, "").rpartition(":")[2] or 0) for name in ("url", "quic_url"))
+            yield Served(process.pid, port, store, quic_port)
         finally:
             process.terminate()
             try:
@@ -72,12 +76,13 @@ def enrolled(store: ShardStore, count: int, now_s: int) -> list[int]:
     return [slot for slot in store.enrol(ids, now_s) if slot is not None]
 
 
-def _port(process: subprocess.Popen[bytes], said: Path, errors: Path) -> int:
+def _urls(process: subprocess.Popen[bytes], said: Path, errors: Path) -> dict[str, str]:
     """Wait until the process says where it listens."""
     until_s = time.monotonic() + _START_S
     while process.poll() is None and time.monotonic() < until_s:
         if (line := said.read_text()).endswith("\n"):
-            return int(json.loads(line)["url"].rpartition(":")[2])
+            told: dict[str, Any] = json.loads(line)
+            return {name: str(value) for name, value in told.items()}
         time.sleep(_LOOK_S)
     raise _ended(errors)
 

@@ -106,19 +106,19 @@ def overhead(bench: Bench) -> Measured:
     catalog = Catalog.read(EXAMPLE_CATALOG_PATH)
     fill(folder / STORE_NAME, catalog, len(catalog))
     count = (ROUNDS + 1) * REQUESTS
-    with closing(_opened(folder)) as store:
+    with closing(opened(folder)) as store:
         now_s = int(time.time())
         slots = enrolled(store, -(-count // _SYNCS), now_s)
-        before = _sums(store)
+        before = sums_of(store)
     pushes = made(catalog, count, len(slots))
     with served(folder, "--catalog", EXAMPLE_CATALOG) as shard:
         tokens = Tokens(KeyRing.read(folder / "home" / "shard" / "keys.json"), 0, lambda slot: now_s)
         jobs = [_job(push, tokens, slots[number % len(slots)]) for number, push in enumerate(pushes)]
         found = asyncio.run(_compared(bench, jobs, shard))
-    with closing(_opened(folder)) as store:
-        after = _sums(store)
-    acknowledged = all(_is_acknowledged(job, reply) for job, reply in zip(jobs, found.replies, strict=True))
-    alike = {key: total - before[key] for key, total in after.items() if total != before[key]} == _sent(pushes)
+    with closing(opened(folder)) as store:
+        after = sums_of(store)
+    acknowledged = all(is_acknowledged(job, reply) for job, reply in zip(jobs, found.replies, strict=True))
+    alike = {key: total - before[key] for key, total in after.items() if total != before[key]} == sent_sums(pushes)
     shard_us, echo_us = (1e6 * spent_s / (ROUNDS * REQUESTS) for spent_s in (found.shard_s, found.echo_s))
     details = {
         "sync_us": shard_us,
@@ -232,7 +232,8 @@ async def _refuses(lines: Lines, job: Job) -> bool:
     return reply.status == 401
 
 
-def _is_acknowledged(job: Job, reply: Reply) -> bool:
+def is_acknowledged(job: Job, reply: Reply) -> bool:
+    """Say whether the shard has counted what was pushed."""
     if reply.status != 200:
         return False
     frame, *_ = split(reply.body, max_bytes=REPLY_LIMIT)
@@ -240,7 +241,7 @@ def _is_acknowledged(job: Job, reply: Reply) -> bool:
     return isinstance(ack, Ack) and ack.version == job.version
 
 
-def _sent(pushes: Sequence[Push]) -> Sums:
+def sent_sums(pushes: Sequence[Push]) -> Sums:
     """Return what all pushes add up to, in each context and in all of them."""
     sums: Sums = Counter()
     for push in pushes:
@@ -251,7 +252,7 @@ def _sent(pushes: Sequence[Push]) -> Sums:
     return +sums
 
 
-def _sums(store: ShardStore) -> Sums:
+def sums_of(store: ShardStore) -> Sums:
     """Return what a store holds."""
     sums: Sums = Counter()
     for row in store.aggregates():
@@ -260,6 +261,7 @@ def _sums(store: ShardStore) -> Sums:
     return sums
 
 
-def _opened(folder: Path) -> ShardStore:
+def opened(folder: Path) -> ShardStore:
+    """Return the store of a shard that was served in a folder."""
     store: ShardStore = extra_module("omega_storage.shard_sqlite", "shard").SqliteShardStore.open(folder / STORE_NAME)
     return store

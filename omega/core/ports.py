@@ -242,6 +242,23 @@ class Transport(ABC):
         """
 
 
+class ResumingTransport(Transport):
+    """A Transport that connects more quickly the next time by what it kept of the last, also in another process."""
+
+    @classmethod
+    @abstractmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        token: Callable[[], str],
+        ca: Path | None = None,
+        timeout_s: float = 10,
+        kept: Path | None = None,
+    ) -> TransportClient:
+        """Return a client as any Transport does; what is `kept` in this file is secret, and its loss harms nothing."""
+
+
 class DeviceStore(ABC):
     """What a TV remembers: events, the patterns they add up to, titles' vectors, profiles, and what it shared.
 

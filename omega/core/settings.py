@@ -49,7 +49,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str = ""
     """IANA name like Europe/Berlin; the machine's by default."""
     shard_url: str = ""
-    """Where the TV syncs, like https://shard.example:8443; empty for a TV that keeps to itself."""
+    """Where the TV syncs, like https://shard.example:8443; empty for a TV that keeps to itself.
+
+    quic://shard.example:4433,https://shard.example:8443 is QUIC, and HTTPS where UDP is blocked."""
     ca: Path | None = None
     """A PEM file of the only authorities that are trusted for that; the system's by default."""
     trust: Path | None = None

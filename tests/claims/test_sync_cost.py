@@ -49,15 +49,15 @@ def test_the_oracle_sees_an_ack_of_another_version_and_a_refusal() -> None:
     header = Header(space=1, lineage=2, epoch=3)
     body = join([encode(Ack(header=header, incarnation=1, version=2))])
     job = Job(b"", 2)
-    assert sync_cost._is_acknowledged(job, Reply(200, body))
-    assert not sync_cost._is_acknowledged(Job(b"", 3), Reply(200, body))
-    assert not sync_cost._is_acknowledged(job, Reply(503, b"busy"))
+    assert sync_cost.is_acknowledged(job, Reply(200, body))
+    assert not sync_cost.is_acknowledged(Job(b"", 3), Reply(200, body))
+    assert not sync_cost.is_acknowledged(job, Reply(503, b"busy"))
 
 
 def test_sums_tell_what_was_sent() -> None:
     first, second = made(Catalog.read(EXAMPLE_CATALOG_PATH), 2, 2)
     row = first.contributed[0]
     again = msgspec.structs.replace(second, contributed=(row,))
-    sums = sync_cost._sent([msgspec.structs.replace(first, contributed=(row,)), again])
+    sums = sync_cost.sent_sums([msgspec.structs.replace(first, contributed=(row,)), again])
     success = {} if not row.success else {(row.title, slot, "success"): 2 * row.success for slot in (row.slot, 8)}
     assert sums == {(row.title, slot, "samples"): 2 for slot in (row.slot, 8)} | success

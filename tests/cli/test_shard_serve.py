@@ -30,7 +30,7 @@ STATIC = ("--embedder", "static")
 def test_help_names_every_option(omega: Omega) -> None:
     told = omega("shard", "serve", "--help").out
     options = "store catalog shard-id region max-devices host port grpc-port cert enrol makers keys artifacts trust "
-    options += "rest-port metrics-port log-json log-level"
+    options += "quic-port rest-port metrics-port workers log-json log-level"
     for option in options.split():
         assert f"--{option}" in told
     assert "serve" in omega("shard", "--help").out
@@ -97,6 +97,61 @@ def test_both_addresses_are_told_and_a_client_that_stays_holds_up_no_end(tmp_pat
             assert served.wait(5) == 0
 
 
+def test_quic_needs_a_certificate_and_a_free_port(omega: Omega) -> None:
+    told = omega("shard", "serve", "--port", "0", "--quic-port", "0", code=2).complaint
+    assert "--quic-port comes without --cert" in told
+    assert "omega shard cert" in told
+    told = omega("shard", "serve", "--port", "0", "--quic-port", "0", "--cert", "pki", code=2).complaint
+    assert "omega shard cert" in told
+    omega("shard", "cert", "pki")
+    with closing(socket.socket(type=socket.SOCK_DGRAM)) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        told = omega("shard", "serve", "--port", "0", "--quic-port", str(port), "--cert", "pki", code=7).complaint
+        assert f"127.0.0.1:{port} can't be served at by UDP" in told
+    assert not Path("shard.db").exists()
+
+
+def test_a_tv_syncs_by_quic_and_the_next_one_resumes_where_another_process_left_off(
+    omega: Omega, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    omega("shard", "cert", "pki")
+    omega("device", "observe", HEAT, *STATIC)
+    with Served(tmp_path / "shard", "--cert", "pki", "--quic-port", "0") as shard:
+        assert re.fullmatch(r"quic://127\.0\.0\.1:\d+", shard.quic_url)
+        monkeypatch.setenv("OMEGA_SHARD_URL", shard.quic_url)
+        monkeypatch.setenv("OMEGA_CA", "pki/ca.pem")
+        assert omega("device", "sync", *STATIC).out.startswith("counted: 1 row told")
+        kept = next(tmp_path.rglob("tickets.json"))
+        assert kept.stat().st_mode & 0o777 == 0o600
+        first = kept.read_bytes()
+        assert omega("device", "sync", *STATIC, "--json").json["outcome"] == "counted"
+        assert kept.read_bytes() != first, "a ticket serves once"
+        assert (tmp_path / "shard" / "home" / "shard" / "tickets.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_tv_whose_network_blocks_udp_syncs_by_https(
+    omega: Omega, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    omega("shard", "cert", "pki")
+    omega("device", "observe", HEAT, *STATIC)
+    with Served(tmp_path / "shard", "--cert", "pki") as shard, closing(socket.socket(type=socket.SOCK_DGRAM)) as hole:
+        hole.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("OMEGA_SHARD_URL", f"quic://127.0.0.1:{hole.getsockname()[1]},{shard.url}")
+        monkeypatch.setenv("OMEGA_CA", "pki/ca.pem")
+        assert omega("device", "sync", *STATIC).out.startswith("counted: 1 row told")
+        hole.recv(2048)
+        hole.settimeout(0)
+        while True:
+            try:
+                hole.recv(2048)
+            except BlockingIOError:
+                break
+        assert omega("device", "sync", *STATIC, "--json").json["outcome"] == "counted"
+        with pytest.raises(BlockingIOError):
+            hole.recv(2048)
+
+
 def test_a_certificate_that_is_not_there_is_refused(omega: Omega) -> None:
     told = omega("shard", "serve", "--port", "0", "--cert", "pki", code=2).complaint
     assert "omega shard cert" in told
@@ -148,7 +203,9 @@ def test_a_tv_without_a_shard_is_told_to_name_one(omega: Omega) -> None:
 def test_an_address_that_is_none_is_refused(omega: Omega, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("OMEGA_SHARD_URL", url)
     done = omega("device", "sync", *STATIC, code=4 if "https" not in url else 2)
-    assert ("allowed: grpc, grpcs, http, https" if "https" not in url else "allowed: https://") in done.complaint
+    assert (
+        "allowed: grpc, grpcs, http, https, loopback, quic" if "https" not in url else "allowed: https://"
+    ) in done.complaint
 
 
 def test_a_shard_that_is_gone_is_told_and_what_waits_is_told_later(

@@ -22,8 +22,8 @@ class Served:
         self._folder, self._options = folder, ["--enrol", enrol, *options]
         self.database = folder / "shard.db"
         self.url = ""
-        self.grpc_url = ""
-        """Where it speaks gRPC, if `options` say that it does."""
+        self.grpc_url = self.quic_url = ""
+        """Where it speaks gRPC and QUIC, if `options` say that it does."""
         self.urls: dict[str, str] = {}
         """All addresses that it told, as `rest_url`."""
         self._process: subprocess.Popen[str] | None = None
@@ -48,7 +48,7 @@ class Served:
         assert line, self._process.communicate()[1]
         ready: dict[str, Any] = json.loads(line)
         assert ready["pid"] == self._process.pid
-        self.url, self.grpc_url = ready["url"], ready.get("grpc_url", "")
+        self.url, self.grpc_url, self.quic_url = (ready.get(f"{name}url", "") for name in ("", "grpc_", "quic_"))
         self.urls = {name: url for name, url in ready.items() if name != "pid"}
 
     def kill(self) -> None:

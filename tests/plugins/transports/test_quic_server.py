@@ -187,7 +187,7 @@ def test_what_only_looks_like_a_first_packet_takes_no_room(certificates: Certifi
         async with serving(ScriptedApp(), certificates, Limits(connections=2)) as server:
             with closing(socket.socket(type=socket.SOCK_DGRAM)) as other:
                 for number in range(50):
-                    head = b"\xc0\x00\x00\x00\x01\x08" + number.to_bytes(8) + b"\x08" + b"s" * 8 + b"\x00\x44\x9a"
+                    head = b"\xc0\x00\x00\x00\x01\x08" + number.to_bytes(8) + b"\x08" + b"s" * 8 + b"\x00\x44\x96"
                     other.sendto(head + os.urandom(1200 - len(head)), ("127.0.0.1", server.port))
             async with client(server.port, certificates) as asking:
                 assert await asking.exchange(b"ab") == b"ba"
@@ -208,7 +208,7 @@ def test_a_first_flight_that_is_sent_again_is_not_answered_again(certificates: C
                 assert again.met.early == 1
                 flight = relay.first_flight()
                 await replayed(flight, server.port)
-            await until(lambda: server.connections == 0 or not again._lines)
+            await until(lambda: server.connections == 0)
             await replayed(flight, server.port)
         assert [frame for _, frame in app.seen] == [b"1", b"2"]
 

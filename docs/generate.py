@@ -52,10 +52,14 @@ def figures(results: list[Result]) -> str:
     rows = ["| claim | what | measured | promised | oracle |", "|---|---|---|---|---|"]
     for found in results:
         unit = "" if found.unit == "1" else f" {found.unit}"
-        measured = "not run" if found.measured is None else f"{found.measured:.4g}{unit}"
+        measured = "not run" if found.measured is None else f"{_rounded(found.measured)}{unit}"
         promised = f"{found.bound} {found.target:g}{unit}"
         rows.append(f"| {found.name} | {found.what} | {measured} | {promised} | {found.oracle} |")
     return "\n".join(rows) + "\n"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def with_figures(readme: str, table: str) -> str:

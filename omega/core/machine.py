@@ -6,13 +6,14 @@ import gc
 import os
 import resource
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omega.core.errors import OmegaError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _M_MMAP_THRESHOLD = -3
 """From malloc.h."""
@@ -41,6 +42,18 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+@contextmanager
+def collector_spared() -> Iterator[None]:
+    """Do the same within the block."""
+    before = gc.get_threshold()
+    spare_collector()
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def trim_memory() -> None:

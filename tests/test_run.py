@@ -75,9 +75,11 @@ def call(folder: Path, *args: str, env: Mapping[str, str]) -> tuple[int, str, st
 
 
 def start(folder: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Start `run omega --version` in a process group of its own."""
+    """Start `run omega --version` in a process group of its own, able to be interrupted."""
+    command = [str(folder / "run"), "omega", "--version"]
+    listening = "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); del sys.argv[0]; "
     return subprocess.Popen(
-        [sys.executable, folder / "run", "omega", "--version"],
+        [sys.executable, "-c", f"{listening}runpy.run_path(sys.argv[0], run_name='__main__')", *command],
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

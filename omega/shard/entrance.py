@@ -10,6 +10,7 @@ from omega.core.identity.gate import Gate
 from omega.core.identity.messages import Answer, decode, encode
 from omega.core.identity.tokens import FOR_GOOD, Tokens, claimed_slot
 from omega.core.ports import Reply
+from omega.shard.answers import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -95,8 +96,8 @@ class Entrance:
             return Reply(200, encode(self._gate.admit(admitted[0], self._now())))
         except DeniedError as error:
             return Reply(401, str(error).encode())
-        except StoreError as error:
-            return Reply(503, str(error).encode(), (("retry-after", str(_STORE_RETRY_S)),))
+        except StoreError:  # which names the database: a stranger needn't know
+            return Reply(503, Refusal.STORE.encode(), (("retry-after", str(_STORE_RETRY_S)),))
         except InputError as error:
             return Reply(400, str(error).encode())
 

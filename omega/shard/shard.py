@@ -45,6 +45,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """The pull is made again at most so often."""
     retry_s: float = 30.0
     """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
+    probe_s: float = 2.0
+    """How long a store that failed is left alone, while nobody comes."""
     pace: Pace = Pace()
 
 
@@ -69,7 +71,10 @@ class Shard:
         self._key, self._space, self._now = key, space, now
         self.service = service or Service()
         self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
-        self._ticks = Ticks(store, self._today, tick_s=self.service.tick_s, most_waiting=self.service.most_waiting)
+        of = self.service
+        self._ticks = Ticks(
+            store, self._today, tick_s=of.tick_s, most_waiting=of.most_waiting, probe_s=of.probe_s
+        )
         self._ticks.committed = self._pull_is_old
         self._allowance = Allowance(self.service.pace)
         self._asked = array("H")  # by device, the day of its last question for similar titles
@@ -90,7 +95,7 @@ class Shard:
 
     @property
     def failing(self) -> bool:
-        """Whether the store refuses to store."""
+        """Whether the store refuses to store, or takes too long."""
         return self._ticks.failing
 
     @property

@@ -2,6 +2,9 @@
 
 While one tick is committed in the store's thread the next one gathers; commits never overlap. Nobody is answered before
 the commit that counted him is durable. Where the store has a second session, what isn't a tick goes on beside them.
+
+After a failure the same tick is committed again every few seconds, whether anybody comes or not: where a balancer sends
+nobody to a shard that fails, nobody would find out that it works again. Who was in it comes again and is counted once.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from omega.core.errors import OmegaError
+from omega.core.errors import OmegaError, StoreError
 from omega.core.shard_records import Tick
 
 if TYPE_CHECKING:
@@ -29,14 +32,19 @@ MOST_IN_TICK = 4_096
 REST_AFTER_S = 2.0
 REST_EVERY_S = 10.0
 """At the latest, where somebody always comes: the log would show which sums moved with whom."""
+STUCK_S = 10.0
+"""A commit that takes longer is a failure to those who wait: so long does a TV."""
 
 
 class Ticks:
     """The queue in front of a store, and the threads that use it."""
 
-    def __init__(self, store: ShardStore, today: Callable[[], int], *, tick_s: float, most_waiting: int) -> None:
+    def __init__(
+        self, store: ShardStore, today: Callable[[], int], *, tick_s: float, most_waiting: int, probe_s: float
+    ) -> None:
         """Take over the store, which `close` closes."""
         self._store, self._today, self._tick_s, self._most_waiting = store, today, tick_s, most_waiting
+        self._probe_s, self._closing = probe_s, False
         self._thread = self._side_thread = ThreadPoolExecutor(1, "omega-shard-store")
         self._beside = store
         self._waiting: list[Waiting] = []
@@ -45,9 +53,8 @@ class Ticks:
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
-        self._rested_at_s = 0.0
-        self.failing = False
-        """Whether the last commit failed."""
+        self._rested_at_s = self._began_s = 0.0
+        self._failed: list[Waiting] | None = None  # the last tick, if it couldn't be stored
         self.committed: Callable[[], None] = lambda: None
         """Called after each tick that was committed."""
 
@@ -55,6 +62,12 @@ class Ticks:
     def waiting(self) -> int:
         """How many moves wait for a tick to begin."""
         return len(self._waiting)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last commit failed, or one takes too long."""
+        stuck = self._committing and asyncio.get_running_loop().time() - self._began_s > STUCK_S
+        return self._failed is not None or bool(stuck)
 
     @property
     def full(self) -> bool:
@@ -79,7 +92,12 @@ class Ticks:
 
     async def call(self, what: Callable[[ShardStore], T]) -> T:
         """Run something on the store that is no tick; one after the other."""
-        return await asyncio.get_running_loop().run_in_executor(self._side_thread, what, self._beside)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._side_thread, what, self._beside)
+        except StoreError:
+            if self._failed is None and self._idle.is_set() and not self._closing:
+                self._commit([])  # does it still take ticks? Nobody who comes should be the first to find out
+            raise
 
     def between(self, what: Callable[[ShardStore], T]) -> asyncio.Future[T]:
         """Run something on the store after all moves that were handed in until now, and before any later one."""
@@ -93,6 +111,7 @@ class Ticks:
 
     async def close(self) -> None:
         """Drain, and close the store."""
+        self._closing = True
         await self.drain()
         for timer in (self._timer, self._resting):
             if timer is not None:
@@ -107,41 +126,52 @@ class Ticks:
             self._timer.cancel()
             self._timer = None
         batch, self._waiting = self._waiting[:MOST_IN_TICK], self._waiting[MOST_IN_TICK:]
-        self._committing += 1
-        if self._resting is not None:
-            self._resting.cancel()
         if asyncio.get_running_loop().time() - self._rested_at_s > REST_EVERY_S:
             self._rest()
+        self._commit(batch)
+
+    def _commit(self, batch: list[Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._committing:
+            self._began_s = loop.time()
+        self._committing += 1
+        self._idle.clear()
+        if self._resting is not None:
+            self._resting.cancel()
         tick = Tick(self._today(), [move for move, _ in batch])
-        done = asyncio.get_running_loop().run_in_executor(self._thread, self._store.commit, tick)
+        done = loop.run_in_executor(self._thread, self._store.commit, tick)
         done.add_done_callback(partial(self._end, batch))
 
     def _end(self, batch: list[Waiting], done: asyncio.Future[list[Standing]]) -> None:
         self._committing -= 1
         loop = asyncio.get_running_loop()
-        if (
-            self._waiting and not self._committing
-        ):  # they came while this tick was committed: that was their time to gather
-            self._begin()
+        self._began_s = loop.time()
+        standings = self._standings(done, batch)
+        if self._waiting and not self._committing:
+            self._begin()  # they came while this tick was committed: that was their time to gather
         elif not self._waiting and not self._committing:
             self._idle.set()
-            self._resting = loop.call_later(REST_AFTER_S, self._rest)
-        for (_, future), standing in zip(batch, self._standings(done, len(batch)), strict=True):
-            if not future.done():  # whoever asked may have gone away
+            if self._failed is None:
+                self._resting = loop.call_later(REST_AFTER_S, self._rest)
+            else:
+                self._resting = loop.call_later(self._probe_s, self._commit, self._failed)
+        for (_, future), standing in zip(batch, standings, strict=True):
+            if not future.done():  # whoever asked may have gone away, or was told to come later
                 future.set_result(standing)
 
-    def _standings(self, done: asyncio.Future[list[Standing]], count: int) -> list[Standing] | list[None]:
+    def _standings(self, done: asyncio.Future[list[Standing]], batch: list[Waiting]) -> list[Standing] | list[None]:
         error = done.exception()
         if error is None:
-            if self.failing:
+            if self._failed is not None:
                 _LOG.warning("the store works again")
-            self.failing = False
+            self._failed = None
             self.committed()
             return done.result()
-        if not self.failing:
+        if self._failed is None:
             _LOG.error("the store failed, devices are asked to come later: %s", error, exc_info=_if_unforeseen(error))
-        self.failing = True
-        return [None] * count
+        # What no store was to blame for would fail for ever.
+        self._failed = batch if isinstance(error, StoreError) else []
+        return [None] * len(batch)
 
     def _rest(self) -> None:
         self._rested_at_s = asyncio.get_running_loop().time()

@@ -72,9 +72,7 @@ class Shard:
         self.service = service or Service()
         self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
         of = self.service
-        self._ticks = Ticks(
-            store, self._today, tick_s=of.tick_s, most_waiting=of.most_waiting, probe_s=of.probe_s
-        )
+        self._ticks = Ticks(store, self._today, tick_s=of.tick_s, most_waiting=of.most_waiting, probe_s=of.probe_s)
         self._ticks.committed = self._pull_is_old
         self._allowance = Allowance(self.service.pace)
         self._asked = array("H")  # by device, the day of its last question for similar titles

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+import select
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
@@ -80,6 +81,18 @@ def connect(conninfo: str, location: str) -> Connection:
         raise StoreError(f"{location} is PostgreSQL {found}, allowed {OLDEST} or newer: update the server")
     register(connection)
     return connection
+
+
+def was_left(connection: Connection) -> bool:
+    """Return whether the server ended an idle session meanwhile, which else its next statement would find out."""
+    unheard = select.poll()
+    while not connection.closed:
+        unheard.register(connection.fileno(), select.POLLIN)
+        if not unheard.poll(0):
+            return False
+        with suppress(psycopg.Error):  # it notes in the connection what it meets
+            connection.pgconn.consume_input()
+    return True
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from omega.core.errors import StoreError
 from omega_storage.postgres_arrays import column
-from omega_storage.postgres_link import connect, parse, store_errors
+from omega_storage.postgres_link import connect, parse, store_errors, was_left
 from omega_storage.postgres_schema import migrate
 from omega_storage.shard_sql import SqlShardStore
 from omega_storage.shard_tables import Tables
@@ -87,8 +87,9 @@ class PostgresTables(Tables):
 
     def _usable(self) -> Connection:
         """Return the connection; a new one when it was lost, but never in the midst of a transaction."""
-        if self._connection is not None and not self._connection.closed:
-            return self._connection
+        held = self._connection
+        if held is not None and not (held.closed if self._depth else was_left(held)):
+            return held
         if self._closed:
             raise StoreError(f"{self.location}: the store is closed: open it again")
         if self._depth:

@@ -20,7 +20,7 @@ from tests.integration.test_workers import Tv, enrolled, sums, truth
 from tests.shard.serving import Served
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
     from typing import Any
 
     from tests.postgres_server import Databases
@@ -59,19 +59,12 @@ def are_put_off(errors: Sequence[TransportError]) -> bool:
     return bool(errors)
 
 
-async def refused(tvs: Iterable[Tv]) -> None:
-    """Let TVs come, of whom none is counted."""
-    tvs = list(tvs)
-    assert len(await come(tvs)) == len(tvs)
-
-
 def heard(served: Served, store: str, tvs: Sequence[Tv], failures: int = 1) -> None:
     """End the shard: what it counted is what the TVs were told, and it said of each failure one thing."""
     log = served.stop().splitlines()
     assert sums(store) == truth(list(tvs))
     for words in ("the store failed", "the store works again"):
         assert sum(words in line for line in log) == failures, log
-    print("LOG", len(log), *log, sep="\n")
     assert len(log) <= 8 * failures, log
 
 
@@ -81,13 +74,19 @@ def a_shard(store: str, folder: Path) -> Iterator[Served]:
         yield served
 
 
-def play(served: Served, playing: Coroutine[Any, Any, list[Tv]]) -> list[Tv]:
-    async def played() -> list[Tv]:
-        tvs = await playing
-        await asyncio.gather(*(tv.client.close() for tv in tvs))
-        return tvs
+def play(served: Served, playing: Callable[[list[Tv]], Coroutine[Any, Any, None]], count: int = TVS) -> list[Tv]:
+    """Let so many TVs play, and return them."""
+    tvs: list[Tv] = []
 
-    return asyncio.run(asyncio.wait_for(played(), 5 * WAIT_S))
+    async def played() -> None:
+        try:
+            tvs.extend(await enrolled(served.url, count))
+            await playing(tvs)
+        finally:
+            await asyncio.gather(*(tv.client.close() for tv in tvs))
+
+    asyncio.run(asyncio.wait_for(played(), 5 * WAIT_S))
+    return tvs
 
 
 @pytest.fixture
@@ -106,8 +105,7 @@ def test_a_server_that_stops_under_load_and_comes_back(
             errors += await come(tvs[start : start + 4])
         return errors
 
-    async def playing(served: Served) -> list[Tv]:
-        tvs = await enrolled(served.url, TVS)
+    async def playing(tvs: list[Tv]) -> None:
         assert await come(tvs) == []
         loading = asyncio.create_task(load(tvs))
         await asyncio.sleep(0.05)
@@ -116,7 +114,7 @@ def test_a_server_that_stops_under_load_and_comes_back(
             are_put_off(await loading)
             assert are_put_off(await come(tvs[:5]))
             assert health(served.url) == 503
-            stranger = Tv(TVS + 1, served.url)
+            tvs.append(stranger := Tv(TVS + 1, served.url))
             with pytest.raises(TransportError) as caught:
                 await stranger.enrol()
             assert are_put_off([caught.value])
@@ -125,19 +123,16 @@ def test_a_server_that_stops_under_load_and_comes_back(
             await asyncio.to_thread(databases.server.run)
         await until_health(served.url, 200)
         await stranger.enrol()
-        tvs.append(stranger)
         assert await come(tvs) == []
-        return tvs
 
     with a_shard(store, tmp_path) as served:
-        heard(served, store, play(served, playing(served)))
+        heard(served, store, play(served, playing))
 
 
 def test_a_server_that_is_slow_or_locked(databases: Databases, tmp_path: Path) -> None:
     url, bystander = databases.url(tmp_path, "statement_timeout=1500ms", "lock_timeout=700ms"), databases.url(tmp_path)
 
-    async def playing(served: Served) -> list[Tv]:
-        tvs = await enrolled(served.url, TVS)
+    async def playing(tvs: list[Tv]) -> None:
         databases.run(SLOW.format(0.5), bystander)
         databases.run(HANG_ON, bystander)
         assert await come(tvs) == [], "half a second is nobody's trouble"
@@ -157,10 +152,9 @@ def test_a_server_that_is_slow_or_locked(databases: Databases, tmp_path: Path) -
             assert health(served.url) == 503
         await until_health(served.url, 200)
         assert await come(tvs) == []
-        return tvs
 
     with a_shard(url, tmp_path) as served:
-        heard(served, bystander, play(served, playing(served)), failures=2)
+        heard(served, bystander, play(served, playing), failures=2)
 
 
 def test_a_server_that_takes_no_more_connections(databases: Databases, tmp_path: Path) -> None:
@@ -172,8 +166,7 @@ def test_a_server_that_takes_no_more_connections(databases: Databases, tmp_path:
     def at_most(connections: int) -> None:
         databases.run(f"ALTER ROLE {role} CONNECTION LIMIT {connections}")
 
-    async def playing(served: Served) -> list[Tv]:
-        tvs = await enrolled(served.url, TVS)
+    async def playing(tvs: list[Tv]) -> None:
         assert await come(tvs) == []
         at_most(0)
         databases.run(f"SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE usename = '{role}'")
@@ -184,16 +177,15 @@ def test_a_server_that_takes_no_more_connections(databases: Databases, tmp_path:
         at_most(2)
         await until_health(served.url, 200)
         assert await come(tvs) == []
-        stranger = Tv(TVS + 1, served.url)
+        tvs.append(stranger := Tv(TVS + 1, served.url))
         await stranger.enrol()
-        return [*tvs, stranger]
 
     try:
         with pytest.raises(AssertionError, match="takes no more connections: raise max_connections"):
             Served(tmp_path / "shard", "--store", store).start()
         at_most(2)
         with a_shard(store, tmp_path) as served:
-            heard(served, bystander, play(served, playing(served)))
+            heard(served, bystander, play(served, playing))
     finally:
         databases.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
@@ -226,8 +218,7 @@ def room(databases: Databases) -> Iterator[Path]:
 def test_a_disk_that_is_full(databases: Databases, room: Path, tmp_path: Path) -> None:
     store = databases.url(tmp_path, f"default_tablespace=small{os.getpid()}")
 
-    async def playing(served: Served) -> list[Tv]:
-        tvs = await enrolled(served.url, 4 * TVS)
+    async def playing(tvs: list[Tv]) -> None:
         assert await come(tvs) == []
         ballast = room / "film"
         with ballast.open("wb", buffering=0) as out, pytest.raises(OSError, match="No space left"):
@@ -245,7 +236,6 @@ def test_a_disk_that_is_full(databases: Databases, room: Path, tmp_path: Path) -
         ballast.unlink()
         await until_health(served.url, 200)
         assert await come(tvs) == []
-        return tvs
 
     with a_shard(store, tmp_path) as served:
-        heard(served, store, play(served, playing(served)))
+        heard(served, store, play(served, playing, 4 * TVS))

@@ -11,6 +11,7 @@ from omega.core.identity.gate import Gate
 from omega.core.identity.messages import Answer, decode, encode
 from omega.core.identity.tokens import FOR_GOOD, Tokens, claimed_slot
 from omega.core.ports import Reply
+from omega.shard.answers import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -104,9 +105,9 @@ class Entrance:
         except DeniedError as error:
             refuse(error.reason)
             return Reply(401, str(error).encode())
-        except StoreError as error:
+        except StoreError:  # which names the database: a stranger needn't know
             refuse("store")
-            return Reply(503, str(error).encode(), (("retry-after", str(_STORE_RETRY_S)),))
+            return Reply(503, Refusal.STORE.encode(), (("retry-after", str(_STORE_RETRY_S)),))
         except InputError as error:
             refuse("malformed")
             return Reply(400, str(error).encode())

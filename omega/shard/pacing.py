@@ -41,6 +41,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """The pull is made again at most so often."""
     retry_s: float = 30.0
     """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
+    probe_s: float = 2.0
+    """How long a store that failed is left alone, while nobody comes."""
     pace: Pace = Pace()
 
 

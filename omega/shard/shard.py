@@ -81,7 +81,7 @@ class Shard:
 
     @property
     def failing(self) -> bool:
-        """Whether the store refuses to store."""
+        """Whether the store refuses to store, or takes too long."""
         return self._ticks.failing
 
     @property

@@ -2,6 +2,9 @@
 
 While one tick is committed in the store's thread the next one gathers; commits never overlap. Nobody is answered before
 the commit that counted him is durable. Where the store has a second session, what isn't a tick goes on beside them.
+
+After a failure the same tick is committed again every few seconds, whether anybody comes or not: where a balancer sends
+nobody to a shard that fails, nobody would find out that it works again. Who was in it comes again and is counted once.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from omega.core.errors import OmegaError
+from omega.core.errors import OmegaError, StoreError
 from omega.core.shard_records import Tick
 
 if TYPE_CHECKING:
@@ -33,6 +36,8 @@ MOST_IN_TICK = 4_096
 REST_AFTER_S = 2.0
 REST_EVERY_S = 10.0
 """At the latest, where somebody always comes: the log would show which sums moved with whom."""
+STUCK_S = 10.0
+"""A commit that takes longer is a failure to those who wait: so long does a TV."""
 
 
 class Ticks:
@@ -41,7 +46,8 @@ class Ticks:
     def __init__(self, store: ShardStore, today: Callable[[], int], service: Service, recorder: Recorder) -> None:
         """Take over the store, which `close` closes."""
         self._store, self._today, self._recorder = store, today, recorder
-        self._tick_s, self._most_waiting = service.tick_s, service.most_waiting
+        self._tick_s, self._most_waiting, self._probe_s = service.tick_s, service.most_waiting, service.probe_s
+        self._closing = False
         self._thread = self._side_thread = ThreadPoolExecutor(1, "omega-shard-store")
         self._beside, self._observing = store, Lock()
         self._waiting: list[Waiting] = []
@@ -50,9 +56,8 @@ class Ticks:
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
-        self._rested_at_s = 0.0
-        self.failing = False
-        """Whether the last commit failed."""
+        self._rested_at_s = self._began_s = 0.0
+        self._failed: list[Waiting] | None = None  # the last tick, if it couldn't be stored
         self.committed: Callable[[], None] = lambda: None
         """Called after each tick that was committed."""
 
@@ -60,6 +65,12 @@ class Ticks:
     def waiting(self) -> int:
         """How many moves wait for a tick to begin."""
         return len(self._waiting)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last commit failed, or one takes too long."""
+        stuck = self._committing and asyncio.get_running_loop().time() - self._began_s > STUCK_S
+        return self._failed is not None or bool(stuck)
 
     @property
     def full(self) -> bool:
@@ -84,7 +95,12 @@ class Ticks:
 
     async def call(self, what: Callable[[ShardStore], T]) -> T:
         """Run something on the store that is no tick; one after the other."""
-        return await self._run(self._side_thread, partial(what, self._beside))
+        try:
+            return await self._run(self._side_thread, partial(what, self._beside))
+        except StoreError:
+            if self._failed is None and self._idle.is_set() and not self._closing:
+                self._commit([])  # does it still take ticks? Nobody who comes should be the first to find out
+            raise
 
     def between(self, what: Callable[[ShardStore], T]) -> asyncio.Future[T]:
         """Run something on the store after all moves that were handed in until now, and before any later one."""
@@ -98,6 +114,7 @@ class Ticks:
 
     async def close(self) -> None:
         """Drain, and close the store."""
+        self._closing = True
         await self.drain()
         for timer in (self._timer, self._resting):
             if timer is not None:
@@ -112,11 +129,18 @@ class Ticks:
             self._timer.cancel()
             self._timer = None
         batch, self._waiting = self._waiting[:MOST_IN_TICK], self._waiting[MOST_IN_TICK:]
-        self._committing += 1
-        if self._resting is not None:
-            self._resting.cancel()
         if asyncio.get_running_loop().time() - self._rested_at_s > REST_EVERY_S:
             self._rest()
+        self._commit(batch)
+
+    def _commit(self, batch: list[Waiting]) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._committing:
+            self._began_s = loop.time()
+        self._committing += 1
+        self._idle.clear()
+        if self._resting is not None:
+            self._resting.cancel()
         tick = Tick(self._today(), [move for move, _ in batch])
         done = self._run(self._thread, partial(self._store.commit, tick), self._recorder.commit_s)
         done.add_done_callback(partial(self._end, batch))
@@ -124,29 +148,33 @@ class Ticks:
     def _end(self, batch: list[Waiting], done: asyncio.Future[list[Standing]]) -> None:
         self._committing -= 1
         loop = asyncio.get_running_loop()
-        if (
-            self._waiting and not self._committing
-        ):  # they came while this tick was committed: that was their time to gather
-            self._begin()
+        self._began_s = loop.time()
+        standings = self._standings(done, batch)
+        if self._waiting and not self._committing:
+            self._begin()  # they came while this tick was committed: that was their time to gather
         elif not self._waiting and not self._committing:
             self._idle.set()
-            self._resting = loop.call_later(REST_AFTER_S, self._rest)
-        for (_, future), standing in zip(batch, self._standings(done, batch), strict=True):
-            if not future.done():  # whoever asked may have gone away
+            if self._failed is None:
+                self._resting = loop.call_later(REST_AFTER_S, self._rest)
+            else:
+                self._resting = loop.call_later(self._probe_s, self._commit, self._failed)
+        for (_, future), standing in zip(batch, standings, strict=True):
+            if not future.done():  # whoever asked may have gone away, or was told to come later
                 future.set_result(standing)
 
     def _standings(self, done: asyncio.Future[list[Standing]], batch: list[Waiting]) -> list[Standing] | list[None]:
         error = done.exception()
         if error is None:
-            if self.failing:
+            if self._failed is not None:
                 _LOG.warning("the store works again")
-            self.failing = False
+            self._failed = None
             self.committed()
             self._recorder.tick(batch, done.result())
             return done.result()
-        if not self.failing:
+        if self._failed is None:
             _LOG.error("the store failed, devices are asked to come later: %s", error, exc_info=_if_unforeseen(error))
-        self.failing = True
+        # What no store was to blame for would fail for ever.
+        self._failed = batch if isinstance(error, StoreError) else []
         return [None] * len(batch)
 
     def _rest(self) -> None:

@@ -307,6 +307,43 @@ def test_a_store_that_fails_counts_nothing_and_recovers(error: Exception, caplog
     assert [record.levelname for record in caplog.records if record.name == "omega.shard"] == ["ERROR", "WARNING"]
 
 
+def test_that_a_store_fails_and_works_again_is_found_out_without_anybody(caplog: pytest.LogCaptureFixture) -> None:
+    """A balancer sends nobody to a shard that says that it fails."""
+    store = Failing()
+    store.enrol([an_id(0), an_id(1)], NOW)
+
+    async def until(shard: Shard, *, failing: bool) -> None:
+        async with asyncio.timeout(30):
+            while shard.failing is not failing:
+                await asyncio.sleep(0.005)
+
+    async def play(shard: Shard) -> None:
+        store.error = StoreError("the disk is full")
+        answer = await shard.sync(0, a_push(1, a_row()))
+        assert isinstance(answer.receipt, Refused)
+        await asyncio.sleep(0.05)
+        assert shard.failing
+        store.error = None
+        await until(shard, failing=False)
+        assert (await summed(shard))[7, 4] == (1, 1000, 1), "what was to be stored is"
+        await share(shard, range(1), 1, a_row())
+        assert (await summed(shard))[7, 4] == (1, 1000, 1), "once"
+        store.error = StoreError("gone")
+        with pytest.raises(StoreError):
+            await shard._ticks.call(refuse)
+        await until(shard, failing=True)
+        store.error = None
+        await until(shard, failing=False)
+
+    on_shard(store, play, service=replace(EAGER, probe_s=0.01))
+    said = [record.levelname for record in caplog.records if record.name == "omega.shard"]
+    assert said == ["ERROR", "WARNING"] * 2
+
+
+def refuse(store: ShardStore) -> None:
+    raise StoreError("gone")
+
+
 def test_sheds_load_and_limits_each_device(store: ShardStore) -> None:
     service = Service(tick_s=0.01, most_waiting=10, pace=Pace(burst=2, refill_s=100))
 

@@ -84,6 +84,19 @@ def test_devices_come_later_while_the_server_is_away(databases: Databases, tmp_p
     on_shard(store, play)
 
 
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_nobody_notices_a_server_that_was_away_while_nobody_came(
+    databases: Databases, tmp_path: Path, mode: str
+) -> None:
+    store = opened(databases.url(tmp_path))
+    databases.server.end(mode)
+    databases.server.run()
+    assert [s.verdict for s in told(store, a_move(2, 1, a_sample()))] == [Verdict.ACCEPTED]
+    databases.run(f"SELECT pg_terminate_backend({backend(store)}, 30000)")
+    assert samples_of(store) == {(7, 4): 1, (7, ALL_SLOTS): 1}
+    store.close()
+
+
 def test_what_was_killed_in_a_commit_is_counted_once(databases: Databases, tmp_path: Path) -> None:
     store, random = opened(databases.url(tmp_path)), Random(7)
     told(store, *(a_move(slot, 1) for slot in range(DEVICES)))

@@ -8,6 +8,7 @@ from typing import NoReturn
 import msgspec
 
 from omega.core.errors import DeniedError
+from omega.core.identity.tokens import FOR_GOOD
 from omega.core.identity.vouchers import Code, Maker
 
 
@@ -55,7 +56,7 @@ def judged(candidate: Candidate, standing: Standing, now: float) -> Way:
     The store MUST read the standing and write what the way spends in one transaction: two devices with the last use of
     a code are otherwise both admitted.
     """
-    if standing.counts_from > now:
+    if standing.counts_from == FOR_GOOD:  # later than now is also who came before the clock was set back
         deny("revoked")
     if standing.slot is not None:
         return Way.KNOWN

@@ -136,6 +136,19 @@ def test_a_revoked_device_needs_a_newer_token() -> None:
     assert reason(of, of.give(7, NOW + 2), NOW + 2) == "revoked"
 
 
+def test_a_clock_that_was_set_back_for_days_shuts_nobody_out() -> None:
+    """The key and the device are both of a time that is still to come."""
+    ahead = NOW + 10 * TOKEN_S
+    of = tokens(ring=KeyRing.fresh(ahead), counts_from={7: ahead})
+    before = of.give(7, ahead)
+    assert reason(of, before, NOW) == "early"
+    assert of.check(of.give(7, NOW), NOW) == 7
+    rotated = of.ring.rotated(ahead)
+    of.use(rotated)
+    assert of.check(of.give(7, NOW), NOW) == 7
+    assert reason(tokens(ring=rotated), tokens(ring=KeyRing(rotated.keys[1:])).give(7, NOW), NOW) == "early"
+
+
 def test_rotation_keeps_old_tokens_and_signs_new_ones_with_the_new_key() -> None:
     of = tokens()
     before = of.give(7, NOW)

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from omega.claims.claim import rounded
 from omega.claims.every import prove
 from omega.core.errors import WireCode
 from omega.core.machine import run_fresh, single_blas_thread
@@ -52,14 +53,10 @@ def figures(results: list[Result]) -> str:
     rows = ["| claim | what | measured | promised | oracle |", "|---|---|---|---|---|"]
     for found in results:
         unit = "" if found.unit == "1" else f" {found.unit}"
-        measured = "not run" if found.measured is None else f"{_rounded(found.measured)}{unit}"
+        measured = "not run" if found.measured is None else f"{rounded(found.measured)}{unit}"
         promised = f"{found.bound} {found.target:g}{unit}"
         rows.append(f"| {found.name} | {found.what} | {measured} | {promised} | {found.oracle} |")
     return "\n".join(rows) + "\n"
-
-
-def _rounded(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def with_figures(readme: str, table: str) -> str:

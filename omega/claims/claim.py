@@ -56,6 +56,11 @@ class Result(msgspec.Struct, frozen=True):
     bound: str = "at most"
 
 
+def rounded(value: float) -> str:
+    """Return a figure as it is shown: four digits, or whole thousands and more."""
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
 class Claims:
     """A list of claims that its modules add to."""
 

@@ -36,9 +36,11 @@ def prove(
 
 
 def _show(result: Result) -> None:
+    from omega.claims.claim import rounded
+
     verdict = {True: "held", False: "BROKEN", None: "not run"}[result.held]
-    found = "-" if result.measured is None else f"{result.measured:.4g}"
+    found = "-" if result.measured is None else rounded(result.measured)
     target = f"{result.bound} {result.target:g} {'' if result.unit == '1' else result.unit}".strip()
-    render.line(f"{verdict:8}{result.name:20}{found:>8}  {target:18} {result.what}")
+    render.line(f"{verdict:8}{result.name:22}{found:>8}  {target:18} {result.what}")
     if "reason" in result.details:
         render.note(f"        {result.details['reason']}")

@@ -6,7 +6,7 @@ import asyncio
 import ctypes
 import os
 import subprocess
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from random import Random
 from threading import Event, Thread
 from typing import TYPE_CHECKING
@@ -116,7 +116,7 @@ class Relay:
         to: tuple[str, int] | str,
         *,
         at: str = "127.0.0.1",
-        within: Callable[[], AbstractContextManager[None]] = ExitStack,
+        within: Callable[[], AbstractContextManager[None]] = nullcontext,
         delay_s: float = 0.0,
         loss: float = 0.0,
     ) -> None:

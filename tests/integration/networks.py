@@ -116,7 +116,7 @@ class Relay:
         to: tuple[str, int] | str,
         *,
         at: str = "127.0.0.1",
-        within: Callable[[], AbstractContextManager[None]] = ExitStack,
+        within: Callable[[], AbstractContextManager[object]] = ExitStack,
         delay_s: float = 0.0,
         loss: float = 0.0,
     ) -> None:

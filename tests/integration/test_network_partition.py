@@ -205,7 +205,7 @@ def test_a_network_without_udp(store: str, street: tuple[Place, Place, Cable], t
         tv = Tv(opened, tmp_path, 0, served.url, code)
         tv.household.watch(1)
         with here.entered():
-            with socket.socket(type=socket.SOCK_DGRAM) as datagrams, pytest.raises(OSError):  # noqa: PT011
+            with socket.socket(type=socket.SOCK_DGRAM) as datagrams, pytest.raises(OSError):
                 datagrams.sendto(b"?", (cable.addresses[1], 53))
 
             async def playing() -> None:
@@ -224,7 +224,9 @@ def test_a_shard_cut_off_from_its_postgres_but_not_from_its_tvs(
         cable = Cable(1, center, vault)
         door = f"{databases.server.folder}/data/.s.PGSQL.5432"
         front = opened.enter_context(Relay(door, at=cable.addresses[1], within=vault.entered))
-        far = store.replace("@/", f"@{cable.addresses[1]}:{front.port}/").replace(f"host={door.rpartition('/')[0]}&", "")
+        far = store.replace("@/", f"@{cable.addresses[1]}:{front.port}/").replace(
+            f"host={door.rpartition('/')[0]}&", ""
+        )
         options = "--store", f"{far}&tcp_user_timeout=800&connect_timeout=2"
 
         async def playing(tvs: list[Tv]) -> None:

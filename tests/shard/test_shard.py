@@ -315,7 +315,7 @@ def test_that_a_store_fails_and_works_again_is_found_out_without_anybody(caplog:
 
     async def until(shard: Shard, *, failing: bool) -> None:
         async with asyncio.timeout(30):
-            while shard.failing is not failing:
+            while shard.failing is not failing:  # noqa: ASYNC110  (it finds out by itself)
                 await asyncio.sleep(0.005)
 
     async def play(shard: Shard) -> None:

@@ -47,6 +47,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
     probe_s: float = 2.0
     """How long a store that failed is left alone, while nobody comes."""
+    stuck_s: float = 10.0
+    """A commit that takes longer is a failure: no TV waits longer for its answer."""
     pace: Pace = Pace()
 
 
@@ -72,7 +74,14 @@ class Shard:
         self.service = service or Service()
         self._random = random or Random()  # noqa: S311  (spreads intervals, guards nothing)
         of = self.service
-        self._ticks = Ticks(store, self._today, tick_s=of.tick_s, most_waiting=of.most_waiting, probe_s=of.probe_s)
+        self._ticks = Ticks(
+            store,
+            self._today,
+            tick_s=of.tick_s,
+            most_waiting=of.most_waiting,
+            probe_s=of.probe_s,
+            stuck_s=of.stuck_s,
+        )
         self._ticks.committed = self._pull_is_old
         self._allowance = Allowance(self.service.pace)
         self._asked = array("H")  # by device, the day of its last question for similar titles

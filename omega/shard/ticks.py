@@ -32,19 +32,24 @@ MOST_IN_TICK = 4_096
 REST_AFTER_S = 2.0
 REST_EVERY_S = 10.0
 """At the latest, where somebody always comes: the log would show which sums moved with whom."""
-STUCK_S = 10.0
-"""A commit that takes longer is a failure to those who wait: so long does a TV."""
 
 
 class Ticks:
     """The queue in front of a store, and the threads that use it."""
 
     def __init__(
-        self, store: ShardStore, today: Callable[[], int], *, tick_s: float, most_waiting: int, probe_s: float
+        self,
+        store: ShardStore,
+        today: Callable[[], int],
+        *,
+        tick_s: float,
+        most_waiting: int,
+        probe_s: float,
+        stuck_s: float,
     ) -> None:
         """Take over the store, which `close` closes."""
         self._store, self._today, self._tick_s, self._most_waiting = store, today, tick_s, most_waiting
-        self._probe_s, self._closing = probe_s, False
+        self._probe_s, self._stuck_s, self._closing = probe_s, stuck_s, False
         self._thread = self._side_thread = ThreadPoolExecutor(1, "omega-shard-store")
         self._beside = store
         self._waiting: list[Waiting] = []
@@ -66,7 +71,7 @@ class Ticks:
     @property
     def failing(self) -> bool:
         """Whether the last commit failed, or one takes too long."""
-        stuck = self._committing and asyncio.get_running_loop().time() - self._began_s > STUCK_S
+        stuck = self._committing and asyncio.get_running_loop().time() - self._began_s > self._stuck_s
         return self._failed is not None or bool(stuck)
 
     @property

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
 """A clock that shows an earlier time is not set."""
 _EPOCH = date(1970, 1, 1).toordinal()
+_LAST_DAY = 0xFFFF
+"""In 2149."""
 
 
 def title_of(event: ViewingEvent, catalog: Catalog, local: Mapping[str, Title]) -> tuple[Title, bool]:
@@ -85,5 +87,8 @@ def watch_of(
 
 
 def day_of(watch: WatchRecord, now: datetime) -> int:
-    """Return the day of an event since 1970, by the clock of the household, whose zone `now` gives."""
-    return datetime.fromtimestamp(watch.at, now.tzinfo).date().toordinal() - _EPOCH
+    """Return the day of an event since 1970, by the clock of the household, whose zone `now` gives.
+
+    Later days than the wire can name become its last one: a sync that fails at them would fail for good.
+    """
+    return min(datetime.fromtimestamp(watch.at, now.tzinfo).date().toordinal() - _EPOCH, _LAST_DAY)

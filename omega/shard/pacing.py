@@ -43,6 +43,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """When whoever is refused is to come again; spread by half, so that they don't all come at once."""
     probe_s: float = 2.0
     """How long a store that failed is left alone, while nobody comes."""
+    stuck_s: float = 10.0
+    """A commit that takes longer is a failure: no TV waits longer for its answer."""
     pace: Pace = Pace()
 
 

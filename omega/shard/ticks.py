@@ -36,8 +36,6 @@ MOST_IN_TICK = 4_096
 REST_AFTER_S = 2.0
 REST_EVERY_S = 10.0
 """At the latest, where somebody always comes: the log would show which sums moved with whom."""
-STUCK_S = 10.0
-"""A commit that takes longer is a failure to those who wait: so long does a TV."""
 
 
 class Ticks:
@@ -46,8 +44,8 @@ class Ticks:
     def __init__(self, store: ShardStore, today: Callable[[], int], service: Service, recorder: Recorder) -> None:
         """Take over the store, which `close` closes."""
         self._store, self._today, self._recorder = store, today, recorder
-        self._tick_s, self._most_waiting, self._probe_s = service.tick_s, service.most_waiting, service.probe_s
-        self._closing = False
+        self._tick_s, self._most_waiting = service.tick_s, service.most_waiting
+        self._probe_s, self._stuck_s, self._closing = service.probe_s, service.stuck_s, False
         self._thread = self._side_thread = ThreadPoolExecutor(1, "omega-shard-store")
         self._beside, self._observing = store, Lock()
         self._waiting: list[Waiting] = []
@@ -69,7 +67,7 @@ class Ticks:
     @property
     def failing(self) -> bool:
         """Whether the last commit failed, or one takes too long."""
-        stuck = self._committing and asyncio.get_running_loop().time() - self._began_s > STUCK_S
+        stuck = self._committing and asyncio.get_running_loop().time() - self._began_s > self._stuck_s
         return self._failed is not None or bool(stuck)
 
     @property

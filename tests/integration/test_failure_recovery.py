@@ -8,7 +8,6 @@ import subprocess
 from contextlib import closing, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
-from shutil import rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
@@ -190,29 +189,41 @@ def test_a_server_that_takes_no_more_connections(databases: Databases, tmp_path:
         databases.run(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-@pytest.fixture
-def room(databases: Databases) -> Iterator[Path]:
-    """A disk of 3 MB, on which tables may be."""
+@contextmanager
+def a_disk(mb: int) -> Iterator[Path]:
+    """A small disk that anybody may enter; skips the test where none can be had."""
     folder = Path(mkdtemp(prefix="omega-small-"))
-    folder.chmod(0o755)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m,mode=777", "none", str(folder)]
     try:
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={mb}m,mode=755", "none", str(folder)]
         if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
             pytest.skip("only root can mount a small disk for Postgres, and may not everywhere")
         try:
-            tables = folder / "tables"
-            tables.mkdir()
-            tables.chmod(0o777)
-            data = databases.server.folder / "data"
-            os.chown(tables, data.stat().st_uid, data.stat().st_gid)
-            databases.run(f"CREATE TABLESPACE small{os.getpid()} LOCATION '{tables}'")
             yield folder
-            databases.clear()
-            databases.run(f"DROP TABLESPACE small{os.getpid()}")
         finally:
             subprocess.run(["umount", "-l", str(folder)], check=True)
     finally:
-        rmtree(folder)
+        folder.rmdir()
+
+
+@pytest.fixture
+def room(databases: Databases) -> Iterator[Path]:
+    """A disk of 3 MB, on which tables may be; the log is elsewhere."""
+    with a_disk(3) as folder:
+        folder.chmod(0o755)
+        tables, data = folder / "tables", databases.server.folder / "data"
+        tables.mkdir()
+        os.chown(tables, data.stat().st_uid, data.stat().st_gid)
+        databases.run(f"CREATE TABLESPACE small{os.getpid()} LOCATION '{tables}'")
+        yield folder
+        databases.clear()
+        databases.run(f"DROP TABLESPACE small{os.getpid()}")
+
+
+def fill(file: Path) -> None:
+    """Leave no room for anything."""
+    with file.open("wb", buffering=0) as out, suppress(OSError):
+        while True:
+            out.write(bytes(512))
 
 
 def test_a_disk_that_is_full(databases: Databases, room: Path, tmp_path: Path) -> None:
@@ -237,10 +248,3 @@ def test_a_disk_that_is_full(databases: Databases, room: Path, tmp_path: Path) -
 
     with a_shard(store, tmp_path) as served:
         heard(served, store, play(served, playing, 4 * TVS))
-
-
-def fill(file: Path) -> None:
-    """Write until the disk is full."""
-    with suppress(OSError), file.open("wb", buffering=0) as out:
-        while True:
-            out.write(bytes(512))

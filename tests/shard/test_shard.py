@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -338,6 +339,34 @@ def test_that_a_store_fails_and_works_again_is_found_out_without_anybody(caplog:
     on_shard(store, play, service=replace(EAGER, probe_s=0.01))
     said = [record.levelname for record in caplog.records if record.name == "omega.shard"]
     assert said == ["ERROR", "WARNING"] * 2
+
+
+class Hanging(MemoryShardStore):
+    """Commits nothing before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = threading.Event()
+
+    def commit(self, tick: Tick) -> list[Standing]:
+        assert self.goes_on.wait(30)
+        return super().commit(tick)
+
+
+def test_a_store_that_takes_too_long_is_one_that_fails_until_it_is_done() -> None:
+    store = Hanging()
+    store.enrol([an_id(0)], NOW)
+
+    async def play(shard: Shard) -> None:
+        syncing = asyncio.create_task(shard.sync(0, a_push(1, a_row())))
+        async with asyncio.timeout(30):
+            while not shard.failing:  # noqa: ASYNC110  (time alone tells)
+                await asyncio.sleep(0.005)
+        store.goes_on.set()
+        assert isinstance((await syncing).receipt, Ack)
+        assert not shard.failing
+
+    on_shard(store, play, service=replace(EAGER, stuck_s=0.05))
 
 
 def refuse(store: ShardStore) -> None:

@@ -53,11 +53,11 @@ class Databases:
 
 
 @contextmanager
-def a_server() -> Iterator[DevServer]:
+def a_server(programs: Path | None = None) -> Iterator[DevServer]:
     """Run a server in a folder that anybody may enter, and leave nothing behind."""
     folder = Path(mkdtemp(prefix="omega-pg-"))
     folder.chmod(0o755)
-    server = DevServer(folder)
+    server = DevServer(folder, programs)
     try:
         server.start()
         yield server

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from omega.core.errors import StoreError
+from omega.core.files import atomic_folder
 from omega_storage.shard_postgres import PostgresShardStore
 
 if TYPE_CHECKING:
@@ -42,9 +44,12 @@ _SETTINGS = {
 class DevServer:
     """A server on `folder`, which is made on first use; this process uses it from `start` to `stop`."""
 
-    def __init__(self, folder: Path) -> None:
-        """Name the folder; nothing happens yet. Raises StoreError without the package, or where no socket fits."""
-        self._binaries = binaries()
+    def __init__(self, folder: Path, programs: Path | None = None) -> None:
+        """Name the folder; nothing happens yet. Raises StoreError without the package, or where no socket fits.
+
+        `programs` is the folder of initdb and pg_ctl, by default the package's.
+        """
+        self._binaries = programs or binaries()
         self.folder = folder.absolute()
         self._data = self.folder / "data"
         self._used: IO[str] | None = None
@@ -66,6 +71,7 @@ class DevServer:
         """Use the server, which is started unless another process did. Raises StoreError."""
         self._make_folder()
         with self._changing():
+            self._open_programs()
             if not (self._data / "PG_VERSION").exists():
                 self._make()
             if not self.runs():
@@ -105,13 +111,29 @@ class DevServer:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.folder} can't be made ({error.strerror}): name another OMEGA_HOME") from error
-        if os.geteuid() == 0:
-            for folder in (*self.folder.parents, self.folder, *self._binaries.parents):
-                if not folder.stat().st_mode & stat.S_IXOTH:
-                    raise StoreError(
-                        f"{folder} is closed to {_NOBODY}, as whom Postgres runs when root starts it: "
-                        "don't be root, or let everybody enter it (chmod o+x)"
-                    )
+        if os.geteuid() == 0 and (closed := _closed(self.folder)):
+            raise StoreError(
+                f"{closed} is closed to {_NOBODY}, as whom Postgres runs when root starts it: "
+                "don't be root, or let everybody enter it (chmod o+x)"
+            )
+
+    def _open_programs(self) -> None:
+        """Have the programs where nobody may run them: an installation of root's own may be closed to him."""
+        if os.geteuid() != 0 or not _closed(self._binaries):
+            return
+        home = self._binaries.parent
+        package, copy = home.parent, self.folder / "programs"
+        if not copy.exists():
+            with atomic_folder(copy) as made:
+                libraries = f"{package.name}.libs"  # the programs look for it beside their package
+                shutil.copytree(package.parent / libraries, made / libraries, symlinks=True)
+                for part in ("bin", "lib", "share"):
+                    shutil.copytree(home / part, made / package.name / home.name / part, symlinks=True)
+                for path in (made, *made.rglob("*")):
+                    if not path.is_symlink():  # what its owner may read or run, everybody may
+                        mode = path.stat().st_mode
+                        path.chmod(mode | (mode & 0o500) >> 3 | (mode & 0o500) >> 6)
+        self._binaries = copy / package.name / home.name / "bin"
 
     def _make(self) -> None:
         self._data.mkdir(mode=0o700, exist_ok=True)
@@ -157,6 +179,11 @@ class DevServer:
             group=pwd.getpwnam(_NOBODY).pw_gid if as_root else None,
             extra_groups=[] if as_root else None,
         )
+
+
+def _closed(folder: Path) -> Path | None:
+    """Return which of a folder and those above it not everybody may enter."""
+    return next((one for one in (folder, *folder.parents) if not one.stat().st_mode & stat.S_IXOTH), None)
 
 
 def binaries() -> Path:

@@ -24,7 +24,7 @@ from tests.shard.playing import a_push, a_row, on_shard, summed_up
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'exogenesis-omega[postgres]'")
 
-from omega_storage.postgres_dev import DevServer
+from omega_storage.postgres_dev import DevServer, binaries
 from omega_storage.postgres_link import connect, parse
 from omega_storage.shard_postgres import PostgresShardStore
 
@@ -314,3 +314,15 @@ def test_processes_share_a_server_and_the_last_one_stops_it() -> None:
         assert not second.runs()
         first.start()
         assert first.pid != pid
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's Postgres runs as somebody else")
+def test_programs_in_a_folder_of_roots_own_are_copied(tmp_path: Path) -> None:
+    from tests.postgres_server import Databases, a_server  # noqa: PLC0415  (as in conftest)
+
+    found, own = binaries(), tmp_path / "own"
+    own.mkdir(mode=0o700)
+    (own / "packages").symlink_to(found.parents[2])
+    with a_server(own / "packages" / found.relative_to(found.parents[2])) as server:
+        assert Databases(server).run("SELECT 1") == [(1,)]
+        assert list((server.folder / "programs").rglob("bin/postgres"))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.postgres_server import Databases
 
+pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'exogenesis-omega[postgres]'")
+
 TVS, WAIT_S = 40, 60
 SLOW = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep({}); RETURN NEW; END'"
 HANG_ON = "CREATE TRIGGER slow BEFORE INSERT ON journal FOR EACH ROW EXECUTE FUNCTION slow()"
@@ -51,19 +53,30 @@ async def come(tvs: Iterable[Tv]) -> list[TransportError]:
     return [error for error in found if isinstance(error, TransportError)]
 
 
+async def in_turns(tvs: list[Tv]) -> list[TransportError]:
+    """Come in small groups, so that some are being committed whenever the server goes."""
+    errors = []
+    for start in range(0, len(tvs), 4):
+        errors += await come(tvs[start : start + 4])
+    return errors
+
+
 def are_put_off(errors: Sequence[TransportError]) -> bool:
     """Whether all are asked to come in a while, and not one is told that it never need."""
     assert all((error.retry_after_s or 0) >= 15 and not error.permanent for error in errors), errors
     return bool(errors)
 
 
-def heard(served: Served, store: str, tvs: Sequence[Tv], failures: int = 1) -> None:
-    """End the shard: what it counted is what the TVs were told, and it said of each failure one thing."""
+def heard(served: Served, store: str, tvs: Sequence[Tv], failures: int | None = 1) -> None:
+    """End the shard: what it counted is what the TVs were told, and it said of each failure one thing.
+
+    None: whether there is a failure is a matter of luck.
+    """
     log = served.stop().splitlines()
     assert sums(store) == truth(list(tvs))
-    for words in ("the store failed", "the store works again"):
-        assert sum(words in line for line in log) == failures, log
-    assert len(log) <= 8 * failures, log
+    failed, worked = (sum(f"the store {words}" in line for line in log) for words in ("failed", "works again"))
+    assert failed == worked == (failed if failures is None else failures), log
+    assert len(log) <= 8 * max(failed, 1), log
 
 
 @contextmanager
@@ -96,16 +109,9 @@ def store(databases: Databases, tmp_path: Path) -> str:
 def test_a_server_that_stops_under_load_and_comes_back(
     databases: Databases, store: str, tmp_path: Path, mode: str
 ) -> None:
-    async def load(tvs: list[Tv]) -> list[TransportError]:
-        """Come in small groups, so that some are being committed whenever the server goes."""
-        errors = []
-        for start in range(0, len(tvs), 4):
-            errors += await come(tvs[start : start + 4])
-        return errors
-
     async def playing(tvs: list[Tv]) -> None:
         assert await come(tvs) == []
-        loading = asyncio.create_task(load(tvs))
+        loading = asyncio.create_task(in_turns(tvs))
         await asyncio.sleep(0.05)
         await asyncio.to_thread(databases.server.end, mode)
         try:

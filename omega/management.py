@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.identity.admins import Admin
     from omega.shard.app import ShardApp
+    from omega.shard.inquiry import Search
     from omega.shard.shard import Shard
     from omega.shard.shelves import Published
 
@@ -70,15 +71,15 @@ class Management:
 
     @asynccontextmanager
     async def beside(
-        self, app: ShardApp, shard: Shard, catalog: Catalog, files: Published | None, schema: int
+        self, app: ShardApp, shard: Shard, catalog: Catalog, files: Published | None, schema: int, search: Search
     ) -> AsyncIterator[dict[str, int]]:
         """Serve within the block, and give the ports by name; admins are read anew like all else in `keys`.
 
-        `schema` is the number of the store's.
+        `schema` is the number of the store's; `search` finds titles by words.
         """
         async with AsyncExitStack() as serving:
             if bound := self._bound.get("rest"):
-                inquiry = extra_module("omega.shard.inquiry", "shard").Inquiry(app, shard, catalog, files)
+                inquiry = extra_module("omega.shard.inquiry", "shard").Inquiry(app, shard, catalog, files, search)
                 told = extra_module("omega.shard.rest.answers", "shard").Facts(*app.who, schema, self._worker)
                 rest = extra_module("omega.shard.rest.service", "shard").Service(inquiry, told, self._read())
 

@@ -20,6 +20,7 @@ from omega.core.settings import Settings
 from omega.doors import grpc_door, kept_secret, quic_door, quic_sockets
 from omega.management import Management
 from omega.shards import MAX_DEVICES, is_one_process, open_shard_store
+from omega.title_search import TitleSearch
 
 if TYPE_CHECKING:
     import socket
@@ -212,7 +213,8 @@ async def _served(serving: Serving, checked: _Checked, manage: Management, place
             ports = {"http": place.http.getsockname()[1]}
             for name, door in _doors(serving, checked, place):
                 ports[name] = (await beside.enter_async_context(door(metered(name)))).port
-            managed = manage.beside(app, shard, checked.catalog, files, store.schema)
+            search = beside.enter_context(TitleSearch(serving.settings))
+            managed = manage.beside(app, shard, checked.catalog, files, store.schema, search)
             ports |= await beside.enter_async_context(managed)
             told = partial(ready, ports)
             await server.serve_until_told(metered("http"), place.http, context=checked.context, ready=told)

@@ -10,6 +10,7 @@ OmegaError                 exit 1   something failed
 |   +-- DamagedStoreError           its file is damaged
 +-- PluginError            exit 4   a plugin is missing or broken
 |   +-- MissingExtraError           an optional dependency isn't installed
++-- BusyError              exit 1   too much is asked at once, or an answer takes too long
 +-- DaemonError            exit 5   the daemon can't be reached, doesn't answer in time, or denies
 +-- WireError              exit 6   a frame of the sync is refused, or can't be made
 +-- DeniedError            exit 8   a shard doesn't take a token, or doesn't admit a device
@@ -75,6 +76,10 @@ class MissingExtraError(PluginError):
     def __init__(self, module: str, extra: str) -> None:
         """Name the `module` that could not be imported and the `extra` of the distribution that brings it."""
         super().__init__(f"{module} is not installed, it comes with an extra: pip install 'exogenesis-omega[{extra}]'")
+
+
+class BusyError(OmegaError):
+    """Too much is asked at once, or an answer takes too long: asked later, it is given."""
 
 
 class DaemonError(OmegaError):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from omega.shard.aggregates import PRIOR_LISTENERS, cosines, trend_of
 from omega.shard.pulls import CANDIDATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from omega.core.artifacts.manifest import Manifest
     from omega.core.catalog import Catalog
@@ -28,10 +29,15 @@ if TYPE_CHECKING:
     from omega.shard.shard import Shard
     from omega.shard.shelves import Published
 
+    Search: TypeAlias = Callable[[Catalog, str], Awaitable[Floats]]
+    """Gives a text's cosine with each title of a catalog, (n,) float32."""
+
 PROBE_S = 5.0
 """A store that answers no sooner isn't ready."""
 PROBE_KEPT_S = 1.0
 """Whoever asks more often hears the last answer: anybody may ask."""
+LOOKED_AT = 500
+"""So many titles nearest to a text are asked for what may be shown of them."""
 _STEPS = 10
 """Nearness is told in tenths: no single visit should be seen in it."""
 
@@ -45,10 +51,12 @@ class Inquiry:
         shard: Shard,
         catalog: Catalog,
         files: Published | None,
+        search: Search,
         now: Callable[[], float] = time.time,
     ) -> None:
         """`catalog` counts as long as `files` hold no later epoch of it."""
         self._app, self.shard, self._catalog, self._files, self._now = app, shard, catalog, files, now
+        self._search = search
         self._probe: asyncio.Future[int] | None = None
         self._probed_s = 0.0
 
@@ -112,6 +120,17 @@ class Inquiry:
         found = await self.shard.ask(lambda store: _nearest(store, title, titles, most))
         return [(trend_of(row, self._today()), nearness) for row, nearness in found]
 
+    async def found(self, text: str, most: int) -> list[tuple[Trend, float]]:
+        """Return the titles nearest to a text, with the cosine of the embeddings, best first.
+
+        Among the LOOKED_AT titles of the catalog that are nearest, those of which something may be shown. Raises
+        StoreError, and what the search does.
+        """
+        cosines = await self._search(self.catalog, text)
+        order = np.argsort(-cosines, kind="stable")[:LOOKED_AT].tolist()
+        rows = await self.shard.ask(lambda store: _shown_among(store, order, most))
+        return [(trend_of(row, self._today()), float(cosines[row.title])) for row in rows]
+
     def title(self, ordinal: int) -> Title | None:
         """Return a title by its number; None for one that came with an epoch of a moment ago."""
         return self.catalog.titles[ordinal] if ordinal < len(self.catalog) else None
@@ -142,6 +161,12 @@ def _nearest(store: ShardStore, title: int, titles: int, most: int) -> list[tupl
     near = _nearness(audiences[heard])
     order = np.argsort(-near, kind="stable")[:most]
     return [(rows[place], float(near[place])) for place in order]
+
+
+def _shown_among(store: ShardStore, titles: Sequence[int], most: int) -> list[Shown]:
+    """Return what may be shown in all contexts of the first `most` of these titles of which anything may."""
+    rows = (row for title in titles for row in store.shown_of(title) if row.slot == ALL_SLOTS)
+    return list(islice(rows, most))
 
 
 def _nearness(audiences: Floats) -> Floats:

@@ -16,6 +16,7 @@ from omega.core.identity.keyring import KeyRing
 from omega.core.identity.messages import Admission, Challenge
 from omega.core.identity.messages import decode as parsed
 from omega.core.identity.messages import encode as worded
+from omega.core.settings import Settings
 from omega.shard.app import ShardApp
 from omega.shard.exposition import exposition
 from omega.shard.inquiry import Inquiry
@@ -23,6 +24,7 @@ from omega.shard.metered import Metered
 from omega.shard.rest.answers import Facts
 from omega.shard.rest.service import Service
 from omega.shard.shard import Shard
+from omega.title_search import TitleSearch
 from omega_plugins.transports.http.client import HttpClient
 from omega_plugins.transports.http.server import HttpServer, bind, serving
 from tests.shard.playing import CATALOG, EAGER, KEY, SPACE
@@ -53,12 +55,20 @@ class Answer(NamedTuple):
 class Managed:
     """One worker of a shard; three listeners in the test's loop."""
 
-    def __init__(self, store: ShardStore, folder: Path, files: Published | None = None, service: Any = EAGER) -> None:
+    def __init__(
+        self,
+        store: ShardStore,
+        folder: Path,
+        files: Published | None = None,
+        service: Any = EAGER,
+        embedder: str = "static",
+    ) -> None:
         self.shard = Shard(store, CATALOG, KEY, space=SPACE, service=service)
         self.app = ShardApp(self.shard, SHARD_ID, KeyRing.fresh(time.time() - 10), region="eu", everybody=True)
         self.admins = folder / "admins.json"
         self.tokens = {role: add_admin(self.admins, f"a-{role}", role) for role in Role}
-        inquiry = Inquiry(self.app, self.shard, CATALOG, files)
+        self.search = TitleSearch(Settings(home=folder / "home", store=folder / "tv", embedder=embedder))
+        inquiry = Inquiry(self.app, self.shard, CATALOG, files, self.search)
         self.rest = Service(inquiry, Facts(SHARD_ID, "eu", 3, 1), read_admins(self.admins))
         self.ports: dict[str, int] = {}
 
@@ -72,6 +82,7 @@ class Managed:
         await self.app.start()
         try:
             async with AsyncExitStack() as stack:
+                stack.enter_context(self.search)
                 for name, app in doors.items():
                     bound = bind("127.0.0.1", 0)
                     self.ports[name] = bound.getsockname()[1]

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
+import threading
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
+from omega.compose import load_embedder
 from omega.core.errors import StoreError, TransportError
 from omega.core.identity.admins import Role, add_admin, read_admins, revoke_admin
 from omega.core.shard_records import Move, Sample, Tick, unknown_title
@@ -18,6 +23,7 @@ from omega.core.types import time_and_day
 from omega.core.wire import decode, encode, split
 from omega.shard.rest.openapi import description
 from omega.shard.rest.service import WRONG_TOKENS
+from omega.title_search import MOST_WAITING
 from omega_storage.shard_sqlite import SqliteShardStore
 from tests.shard.managing import Managed, a_key, on_managed
 from tests.shard.playing import CATALOG, a_push, a_row
@@ -27,7 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from omega.core.ports import ShardStore
+    from omega.core.ports import Embedder, ShardStore
+    from omega.core.settings import Settings
     from tests.shard.managing import Answer
 
 TODAY = int(time.time()) // 86_400
@@ -87,7 +94,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def spelt(path: str, operation: dict[str, Any], **instead: Any) -> str:
     """Return a path with values for all that must be given."""
-    values = {"id": a_key(1).id.hex(), "title": "t1"} | instead
+    values = {"id": a_key(1).id.hex(), "title": "t1", "text": "heist"} | instead
     query = "&".join(
         f"{param['name']}={values[param['name']]}"
         for param in operation.get("parameters", ())
@@ -270,6 +277,74 @@ def test_the_nearest_are_those_with_the_same_viewers(store: ShardStore, tmp_path
         assert (await managed.ask("/api/v1/patterns/nearest?title=t4")).json["nearest"] == []
 
     on_managed(Managed(store, tmp_path), play)
+
+
+def test_a_text_finds_titles_that_are_shown_nearest_first(store: ShardStore, tmp_path: Path) -> None:
+    a_crowd(store)
+
+    async def play(managed: Managed) -> None:
+        with closing(load_embedder("static", None, 1)) as embedder:
+            vectors = embedder.embed([title.text for title in CATALOG])
+            for text in ("an evening with t2", "title t4, a drama", "🎬"):
+                cosines = vectors @ embedder.embed([text])[0]
+                told = (await managed.ask(f"/api/v1/patterns/search?{urlencode({'text': text})}")).json
+                expected = sorted(range(1, 5), key=lambda title: -cosines[title])
+                assert [row["title"] for row in told["found"]] == [f"t{title}" for title in expected], (
+                    "t5: two households"
+                )
+                assert [row["nearness"] for row in told["found"]] == pytest.approx(cosines[expected], abs=2e-3)
+                shorter = (await managed.ask(f"/api/v1/patterns/search?{urlencode({'text': text, 'limit': 1})}")).json
+                assert shorter == {"text": text, "found": told["found"][:1]}
+        by_title = {row["title"]: row for row in (await managed.ask("/api/v1/trending")).json["trending"]}
+        for row in told["found"]:
+            assert by_title[row["title"]].items() <= row.items()
+
+    on_managed(Managed(store, tmp_path), play)
+
+
+@pytest.mark.parametrize("text", ["", "a" * 201, "a%0Ab"])
+def test_a_text_has_bounds(tmp_path: Path, text: str) -> None:
+    async def play(managed: Managed) -> None:
+        assert (await managed.ask(f"/api/v1/patterns/search?text={text}")).status == 400
+
+    on_managed(Managed(a_store(tmp_path), tmp_path), play)
+
+
+def test_a_text_that_nothing_can_read_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+    async def play(managed: Managed) -> None:
+        told = await managed.ask("/api/v1/patterns/search?text=heist")
+        assert (told.status, told.json["do"]) == (501, "pip install 'exogenesis-omega[device]'")
+        assert (await managed.ask("/api/v1/trending")).status == 200
+
+    on_managed(Managed(a_store(tmp_path), tmp_path, embedder="onnx"), play)
+
+
+def test_questions_by_text_wait_in_a_short_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omega.title_search.WAIT_S", 0.5)
+    gate = threading.Event()
+
+    def slow(settings: Settings) -> Embedder:
+        assert gate.wait(30)
+        return load_embedder(settings.embedder, None, 1)
+
+    monkeypatch.setattr("omega.title_search.open_embedder", slow)
+
+    async def play(managed: Managed) -> None:
+        path = "/api/v1/patterns/search?text=heist"
+        told = await asyncio.gather(*(managed.ask(path) for _ in range(MOST_WAITING + 2)))
+        assert {answer.status for answer in told} == {503}
+        assert all(answer.headers["retry-after"] for answer in told)
+        assert sum("wait" in answer.json["found"] for answer in told) == 2, "beyond the queue: at once"
+        assert (await managed.ask("/api/v1/trending")).status == 200
+        gate.set()
+        deadline = time.monotonic() + 30
+        while (answer := await managed.ask(path)).status != 200:
+            assert time.monotonic() < deadline
+        assert answer.json == {"text": "heist", "found": []}
+
+    on_managed(Managed(a_store(tmp_path), tmp_path), play)
 
 
 def test_pages_follow_each_other_without_a_gap(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omega.core.errors import shown
+from omega.core.errors import BusyError, MissingExtraError, shown
 from omega.core.shard_records import DAY_S
 from omega.core.types import time_and_day
 from omega.shard.rest import replies
@@ -16,8 +16,13 @@ from omega.shard.rest.routes import LAST_START, RefusedError
 
 if TYPE_CHECKING:
     from omega.core.shard_records import DeviceRow
+    from omega.core.types import Title
     from omega.core.wire import Trend
     from omega.shard.inquiry import Inquiry
+
+
+BUSY_S = 5
+"""Whoever hears that too many ask comes back after it."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -88,6 +93,20 @@ class Answers:
         near = [replies.Near(at.id, at.title, near, row.households, row.success) for row, near, at in named if at]
         return replies.Nearest(title, name, near)
 
+    async def search(self, text: str, limit: int) -> replies.Search:
+        """Tell the titles that are about a text."""
+        try:
+            found = await self._inquiry.found(text, limit)
+        except MissingExtraError as error:
+            told = str(error).rpartition(": ")[2]
+            raise RefusedError(501, "a shard that reads no texts", "one with the extra `device`", told) from error
+        except BusyError as error:
+            told = str(error).partition(",")[0]
+            raise RefusedError(503, told, "an idle moment", "ask later", {"retry-after": str(BUSY_S)}) from error
+        return replies.Search(
+            text, [_found(row, near, at) for row, near in found if (at := self._inquiry.title(row.title))]
+        )
+
     async def trending(self, start: int, limit: int) -> replies.Trends:
         """Tell a page of what is on the rise."""
         rows = await self._inquiry.trending(start, limit + 1)
@@ -136,6 +155,11 @@ def _device(row: DeviceRow) -> replies.Device:
         mark_day=_date(row.mark_day),
         mark_version=row.mark_version,
     )
+
+
+def _found(row: Trend, near: float, title: Title) -> replies.Found:
+    nearness = min(1.0, max(-1.0, round(near, 3)))
+    return replies.Found(title.id, title.title, nearness, row.households, row.success, row.momentum)
 
 
 def _date(day: int) -> date:

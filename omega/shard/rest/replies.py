@@ -157,6 +157,24 @@ class Nearest(Reply, frozen=True):
     nearest: list[Near]
 
 
+class Found(Reply, frozen=True):
+    """A title that is about what was asked for."""
+
+    title: str
+    name: str
+    nearness: Annotated[float, msgspec.Meta(ge=-1, le=1, description="Cosine of the texts' embeddings")]
+    households: Households
+    success: Success
+    momentum: Momentum
+
+
+class Search(Reply, frozen=True):
+    """The titles nearest to a text, best first."""
+
+    text: str
+    found: list[Found]
+
+
 class Artifact(Reply, frozen=True):
     """A file that is given out."""
 

@@ -86,6 +86,7 @@ class Route(msgspec.Struct, frozen=True):
 
 
 _TITLE = Param("title", "query", "a title's id in the catalog", pattern=r"[^\x00-\x1f]{1,200}")
+_TEXT = Param("text", "query", "1 to 200 characters, such as a genre or a plot", pattern=r"[^\x00-\x1f]{1,200}")
 _DEVICE = Param("id", "path", "32 hex digits, as omega device enrol prints them", pattern="[0-9a-fA-F]{32}")
 _START = Param("start", "query", "How many to pass over", bounds=(0, LAST_START), default=0)
 
@@ -96,6 +97,7 @@ def _limit(most: int, default: int) -> Param:
 
 _STRANGER = (404, "No such device enrolled here")
 _NO_TITLE = (404, "The catalog has no such title")
+_NO_EMBEDDER = (501, "The extra `device`, which reads texts, isn't installed")
 _LATER = (503, "The store fails or doesn't answer: ask later")
 
 ROUTES = (
@@ -118,6 +120,10 @@ ROUTES = (
     Route(
         "GET", "/patterns/nearest", "nearest", "Titles that go well, by how alike their audience is", replies.Nearest,
         params=(_TITLE, _limit(50, 10)), other=(_NO_TITLE, _LATER),
+    ),
+    Route(
+        "GET", "/patterns/search", "search", "Titles that are about a text, of those that are shown", replies.Search,
+        params=(_TEXT, _limit(50, 10)), other=(_NO_EMBEDDER, _LATER),
     ),
     Route(
         "GET", "/trending", "trending", "What is on the rise", replies.Trends,

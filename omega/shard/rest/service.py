@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from omega.core.errors import OmegaError, shown
+from omega.core.errors import OmegaError, StoreError, shown
 from omega.core.identity.admins import Role, holder
 from omega.shard.pacing import Allowance, Pace
 from omega.shard.rest.answers import Answers
@@ -134,7 +134,8 @@ async def _unknown(_request: Request, _error: HTTPException) -> Response:
 
 async def _failed(_request: Request, error: OmegaError) -> Response:
     _LOG.warning("a question was not answered: %s", error)
-    told = Problem("a store that fails", "one that answers", "ask later, and see the shard's log")
+    found = "a store that fails" if isinstance(error, StoreError) else "something that fails on the way to an answer"
+    told = Problem(found, "one that answers", "ask later, and see the shard's log")
     return _json(503, told, {"retry-after": str(RETRY_S)})
 
 

@@ -209,7 +209,7 @@ def test_lint_succeeds_if_all_checks_do(copy: Path) -> None:
         (["bench"], "omega model bench"),
         (["omega", "device", "a b"], "omega device a b"),
         (["docs"], "python {root}/docs/generate.py"),
-        (["test"], "python -m pytest --cov"),
+        (["test"], "python -m pytest --cov -n logical --dist worksteal"),
         (["test", "-x", "tests/core"], "python -m pytest -x tests/core"),
     ],
 )

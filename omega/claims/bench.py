@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PATTERNS = 10_000
 SEASONS = 3
 """Each series of the example catalog is also there season by season, so that there are titles enough."""
+_AT_ONCE = 500
 _START = datetime(2025, 1, 6, tzinfo=UTC)
 _HOUR_OF_SLOT = (8, 8, 14, 14, 19, 19, 23, 23)
 
@@ -80,10 +81,11 @@ class Bench:
             self.progress(done, total, "embedding 1,400 titles")
 
         with closing(open_brain(settings, progress=embedding, now=lambda: _START + timedelta(days=400))) as brain:
-            for turn, pair in enumerate(pairs):
-                brain.observe(_event(self.catalog.titles[pair // SLOTS], int(pair % SLOTS), turn, random))
-                if turn % 500 == 0:
-                    self.progress(turn, PATTERNS, "watching 10,000 titles")
+            for start in range(0, PATTERNS, _AT_ONCE):
+                self.progress(start, PATTERNS, "watching 10,000 titles")
+                with brain.many():
+                    for turn, pair in enumerate(pairs[start : start + _AT_ONCE], start):
+                        brain.observe(_event(self.catalog.titles[pair // SLOTS], int(pair % SLOTS), turn, random))
         return settings
 
     def options(self) -> dict[str, Any]:

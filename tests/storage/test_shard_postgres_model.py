@@ -39,18 +39,18 @@ class PostgresLife(ShardLife):
         return PostgresShardStore.open(self.url, backup_days=BACKUP_DAYS)
 
     def save(self) -> None:
-        for table in TABLES:
-            self.databases.run(
-                f"DROP TABLE IF EXISTS {table}_saved; CREATE TABLE {table}_saved AS TABLE {table}", self.url
-            )
+        emptied = "CREATE TABLE IF NOT EXISTS {0}_saved (LIKE {0}); DELETE FROM {0}_saved"
+        self._for_each_table(emptied + "; INSERT INTO {0}_saved TABLE {0}")
 
     def saved(self) -> PostgresShardStore:
         from omega_storage.shard_postgres import PostgresShardStore  # noqa: PLC0415  (the same)
 
         self.real.close()
-        for table in TABLES:
-            self.databases.run(f"TRUNCATE {table}; INSERT INTO {table} TABLE {table}_saved", self.url)
+        self._for_each_table("DELETE FROM {0}; INSERT INTO {0} TABLE {0}_saved")
         return PostgresShardStore.open(self.url, backup_days=BACKUP_DAYS)
+
+    def _for_each_table(self, statements: str) -> None:
+        self.databases.run("; ".join(statements.format(table) for table in TABLES), self.url)
 
 
 TestPostgresLife = PostgresLife.TestCase

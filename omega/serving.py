@@ -17,6 +17,7 @@ from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError
 from omega.core.machine import spare_collector
 from omega.core.settings import Settings
+from omega.core.shard_records import TASTE_SPACE
 from omega.doors import grpc_door, kept_secret, quic_door, quic_sockets
 from omega.management import Management
 from omega.shards import MAX_DEVICES, is_one_process, open_shard_store
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     Ready: TypeAlias = Callable[[Mapping[str, int]], None]
     """Hears where a shard listens: http, and what else was asked for."""
 
-SHARD_SPACE = "minilm-int4"
-"""What taste codes are of."""
 KEYS_FILE, TAGS_FILE = "keys.json", "tags.key"
 MOST_WORKERS = 64
 _TAG_KEY_BYTES = 32
@@ -187,7 +186,7 @@ async def _served(serving: Serving, checked: _Checked, manage: Management, place
     server = extra_module("omega_plugins.transports.http.server", "shard")
     rooms = ("shard", "app", "upkeep", "metered", "pacing")
     shards, apps, upkeep, meters, pacing = (extra_module(f"omega.shard.{room}", "shard") for room in rooms)
-    space = extra_module("omega.core.wire", "shard").space_code(SHARD_SPACE)
+    space = extra_module("omega.core.wire", "shard").space_code(TASTE_SPACE)
     store = open_shard_store(serving.store, max_devices=serving.max_devices, home=serving.settings.home)
     service = pacing.Service(pull_s=serving.pull_s)
     shard = shards.Shard(store, checked.catalog, checked.tag_key, space=space, service=service)

@@ -22,7 +22,7 @@ from omega.compose import EXAMPLE_CATALOG_PATH, connect, extra_module, open_brai
 from omega.core.catalog import Catalog
 from omega.core.identity.device_key import DeviceKey
 from omega.core.settings import EXAMPLE_CATALOG
-from omega.core.shard_records import DAY_S, TAG_RANGE, TASTE_BYTES, Move, Sample, Tick
+from omega.core.shard_records import DAY_S, TAG_RANGE, TASTE_BYTES, TASTE_SPACE, Move, Sample, Tick
 from omega.core.types import SLOTS, ViewingEvent, title_key
 from omega.core.wire import (
     PUSH_LIMIT,
@@ -42,7 +42,6 @@ from omega.core.wire import (
 from omega.core.wire.samples import pushed
 from omega.device.sync.entry import Entry, Passport
 from omega.device.sync.memberships import Memberships
-from omega.serving import SHARD_SPACE
 from omega.shard.pulls import MOST_SIMILAR, MOST_TRENDING
 
 if TYPE_CHECKING:
@@ -188,7 +187,7 @@ async def _tvs_talk(bench: Bench, folder: Path, relay: Relay, catalog: Catalog) 
 async def _askers_talk(relay: Relay, folder: Path, catalog: Catalog) -> list[Talk]:
     """Let devices enrol, and push 100 titles by hashes that the shard resolves while they ask for similar ones."""
     hashes = [title_hash(title_key(title.id)) for title in catalog]
-    header = Header(space=space_code(SHARD_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
+    header = Header(space=space_code(TASTE_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
     talks = []
     for seed in range(_ASKERS):
         random = Random(seed)  # noqa: S311 -- data, no secret

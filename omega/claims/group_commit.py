@@ -19,10 +19,9 @@ from omega.claims.claim import Claims, Measured
 from omega.compose import EXAMPLE_CATALOG_PATH, extra_module
 from omega.core.catalog import Catalog
 from omega.core.machine import collector_spared
-from omega.core.shard_records import ALL_SLOTS, DAY_S
+from omega.core.shard_records import ALL_SLOTS, DAY_S, TASTE_SPACE
 from omega.core.types import SLOTS
 from omega.core.wire import Ack, Header, Push, Row, lineage_code, space_code
-from omega.serving import SHARD_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -126,7 +125,7 @@ class _Run:
 async def _offered(bench: Bench, store: Any, beside: Any, seconds: float, syncs_s: float) -> _Run:
     shards = extra_module("omega.shard.shard", "shard")
     catalog = Catalog.read(EXAMPLE_CATALOG_PATH)
-    shard = shards.Shard(store, catalog, secrets.token_bytes(32), space=space_code(SHARD_SPACE))
+    shard = shards.Shard(store, catalog, secrets.token_bytes(32), space=space_code(TASTE_SPACE))
     await shard.start()
     run, loop = _Run(), asyncio.get_running_loop()
     pushes = _pushes(catalog)
@@ -152,7 +151,7 @@ async def _offered(bench: Bench, store: Any, beside: Any, seconds: float, syncs_
 def _pushes(catalog: Catalog) -> Iterator[Push]:
     """Yield syncs of ROWS samples each, of titles as unevenly watched as real ones are; each device's in order."""
     random, titles = np.random.default_rng(_SEED), len(catalog.titles)
-    header = Header(space=space_code(SHARD_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
+    header = Header(space=space_code(TASTE_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
     odds = 1 / np.arange(1, titles + 1)
     day, number = int(time.time() // DAY_S), 0
     while True:

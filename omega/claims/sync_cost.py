@@ -21,7 +21,7 @@ from omega.core.catalog import Catalog
 from omega.core.identity.keyring import KeyRing
 from omega.core.identity.tokens import Tokens
 from omega.core.settings import EXAMPLE_CATALOG
-from omega.core.shard_records import ALL_SLOTS, DAY_S, TASTE_BYTES
+from omega.core.shard_records import ALL_SLOTS, DAY_S, TASTE_BYTES, TASTE_SPACE
 from omega.core.types import SLOTS
 from omega.core.wire import (
     REPLY_LIMIT,
@@ -37,7 +37,6 @@ from omega.core.wire import (
     split,
 )
 from omega.core.wire.samples import DAY_ODDS
-from omega.serving import SHARD_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -143,7 +142,7 @@ def made(catalog: Catalog, count: int, devices: int) -> list[Push]:
     """
     random = np.random.default_rng(5)
     today = int(time.time() // DAY_S)
-    header = Header(space=space_code(SHARD_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
+    header = Header(space=space_code(TASTE_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
     odds = 1 / np.arange(1, len(catalog) + 1)
     watched = random.permutation(len(catalog))
     # Five of a Zipf's law without repetition: the first of an exponential race.

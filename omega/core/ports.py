@@ -278,14 +278,23 @@ class DeviceStore(ABC):
         """
 
     @abstractmethod
-    def record(self, event: WatchRecord, title: Title, vector: Floats, *, local: bool, day: int | None) -> Recorded:
+    def record(
+        self,
+        event: WatchRecord,
+        title: Title,
+        vector: Floats,
+        *,
+        local: bool,
+        day: int | None,
+        taste: bytes = b"",
+    ) -> Recorded:
         """Store the event, add it to its pattern, and return what became of it.
 
         `vector` is the title's. Event, sums, vector and ledger MUST become durable together or not at all, and MUST
         outlive a power cut once this returns, unless `many` is around it. A `local` title, which no catalog has, is
         kept too. With a `day` (since 1970, by the household's clock) the event may be shared: at most one of a title,
-        context and day is. MUST raise StoreError when the vectors are of another space than the one bound, were it
-        another process that replaced them.
+        context and day is, under the `taste` code of then. MUST raise StoreError when the vectors are of another space
+        than the one bound, were it another process that replaced them.
         """
 
     @abstractmethod

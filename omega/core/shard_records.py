@@ -17,6 +17,8 @@ RANKED_BY = 0
 """Which of them orders what is trending: one day, the best single list by replay of real viewers."""
 AUDIENCE_HALF_LIFE_DAYS = 20.0
 TASTE_NUMBERS = 44
+TASTE_SPACE = "minilm-int4-23df5153"
+"""What taste codes are of: the vectors of the model that ships."""
 TASTE_BYTES = TASTE_NUMBERS // 2
 """A taste code: 44 numbers of 4 bits, the lower half of a byte first, 8 stands for 0."""
 LEAST_HOUSEHOLDS = 3

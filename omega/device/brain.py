@@ -24,7 +24,7 @@ from omega.device.household import Household
 from omega.device.memory import words as memory_words
 from omega.device.memory.skill_library import Progress
 from omega.device.moving import following
-from omega.device.observe import day_of, title_of, trusted, watch_of
+from omega.device.observe import day_of, midnight, title_of, trusted, watch_of
 from omega.device.privacy import Privacy, privacy
 from omega.device.ranking import Weights
 from omega.device.results import Explanation, Memories, Mode, Observed, Status
@@ -114,7 +114,12 @@ class Brain:
         if self._mode is not Mode.LEARNING:
             return _observed(watch, title, 0, 0, Outcome.IGNORED, local=local)
         recorded = self._store.record(
-            watch, title, self._vector(title), local=local, day=None if local else day_of(watch, now)
+            watch,
+            title,
+            self._vector(title),
+            local=local,
+            day=None if local else day_of(watch, now),
+            taste=b"" if local else self._household.taste_code(midnight(now)),
         )
         if recorded.outcome is Outcome.ADDED:
             self._household.add(watch, title, local=local)

@@ -12,6 +12,7 @@ import numpy as np
 from omega.core.errors import InputError, shown
 from omega.core.records import Watched
 from omega.core.types import SLOTS, ContentType, Title
+from omega.device import taste_code
 from omega.device.history import is_finished, is_given_up, is_waiting
 from omega.device.memory.contexts import day_and_time
 from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, recall
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 REMINDING = 200
 """How many of the last episodes may be named as a reason."""
+CODED_EVENTS = 400
+"""The newest of them make the taste code."""
 _ALIKE = 0.2
 """Cosine of centered vectors above which one title reminds of another."""
 
@@ -133,6 +136,7 @@ class Household:
         """When the newest event ended, in unix seconds."""
         self.skills = SkillLibrary(store, self._episode, titles.genre_names)
         self._members: dict[int | None, Member] = {None: self._read(None)}
+        self._day_code: tuple[datetime, bytes] | None = None
 
     @property
     def everyone(self) -> Member:
@@ -155,6 +159,15 @@ class Household:
             names = ", ".join(self.profiles) or "none yet"
             raise InputError(f"profile is {shown(name)}, allowed: {names}: make it with omega device profiles NAME")
         return profile
+
+    def taste_code(self, midnight: datetime) -> bytes:
+        """Return the code of what the household watched of the catalog before this day; empty without any.
+
+        One code for all that a day contributes: several cost no more than one, and the order of a day stays at home.
+        """
+        if self._day_code is None or self._day_code[0] != midnight:
+            self._day_code = midnight, self._coded(midnight)
+        return self._day_code[1]
 
     def title(self, content_id: str) -> Title:
         """Return a title that was watched: the catalog's, or the TV's own."""
@@ -187,6 +200,26 @@ class Household:
             self._learn(member, watch)
             member.remind([(watch, self._centered(watch.content_id))])
         self.skills.add(watch)
+
+    def _coded(self, midnight: datetime) -> bytes:
+        axes, end_s = taste_code.axes_of(self._embedder.space), midnight.timestamp()
+        if axes is None:
+            return b""
+        watched: dict[int, WatchRecord] = {}  # by ordinal, the latest first
+        for event in sorted(self._store.events(CODED_EVENTS), key=lambda event: -event.at):
+            ordinal = self.catalog.ordinals.get(event.content_id)
+            if ordinal is not None and event.at < end_s:
+                watched.setdefault(ordinal, event)
+        rows = list(watched)[: taste_code.LATEST_TITLES]
+        if not rows:
+            return b""
+        titles = [self.catalog.titles[row] for row in rows]
+        years = [datetime.fromtimestamp(watched[row].at, self.zone).year for row in rows]
+        ages = [
+            taste_code.age_class(year, title.year) if title.year else None
+            for title, year in zip(titles, years, strict=True)
+        ]
+        return taste_code.code_of(taste_code.standing(axes, self.titles.centered[rows], ages))
 
     def _episode(self, row_id: int, watch: WatchRecord) -> Episode:
         day, time = day_and_time(datetime.fromtimestamp(watch.at, self.zone))

@@ -86,6 +86,11 @@ def watch_of(
     )
 
 
+def midnight(now: datetime) -> datetime:
+    """Return when the household's day began."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def day_of(watch: WatchRecord, now: datetime) -> int:
     """Return the day of an event since 1970, by the clock of the household, whose zone `now` gives.
 

@@ -26,7 +26,7 @@ What follows from the events: how titles went at which time of day, and which ge
 It lies in this TV's folder; omega device export shows all of it, omega device forget removes it."""
 _SHARED = """\
 {queued} would leave with the next sync: a published title, weekday or weekend and time of day, the date, how much was \
-watched, and a short code of the taste at that moment; at most one a title, context and day.
+watched, and a short code of what was watched until the day before; at most one a title, context and day.
 {sent} left so far; {retracted} of them will be taken back.
 A shard adds them to sums, keeps no line of who watched what, and shows nothing that fewer than 3 households did."""
 _NEVER = """\

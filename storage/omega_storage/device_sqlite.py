@@ -120,7 +120,16 @@ class SqliteDeviceStore(SqliteDeviceReads):
         self._bound, self._contexts, self._read_at = space, np.ascontiguousarray(contexts, np.float32), -1
         return self.space() == space or not self._rows("titles")
 
-    def record(self, event: WatchRecord, title: Title, vector: Floats, *, local: bool, day: int | None) -> Recorded:
+    def record(
+        self,
+        event: WatchRecord,
+        title: Title,
+        vector: Floats,
+        *,
+        local: bool,
+        day: int | None,
+        taste: bytes = b"",
+    ) -> Recorded:
         """Store the event, add it to its pattern and, with a `day`, queue it to be shared; say what became of it.
 
         Once it returns, outside of `many`, the event outlives a power cut. `vector` is kept for a new title; a known
@@ -137,7 +146,7 @@ class SqliteDeviceStore(SqliteDeviceReads):
                 outcome, slot = Outcome.ADDED, event.slot
                 self._sum_up(event, title_id)
                 if shares and day is not None:
-                    self.ledger.queue(event_id, event, day)
+                    self.ledger.queue(event_id, event, day, taste)
             else:
                 outcome, slot = self._correct(event, title_id)
             row = pattern_row(self._connection, pattern_id(event.content_id, slot, event.profile))

@@ -35,9 +35,9 @@ class SqliteLedger(Ledger):
         key = title_key(event.content_id), event.slot, day
         return not event.shared and not self._connection.execute(_SQL["contributed"], key).get
 
-    def queue(self, event_id: int, event: WatchRecord, day: int) -> None:
+    def queue(self, event_id: int, event: WatchRecord, day: int, taste: bytes) -> None:
         """Within the caller's transaction, let an event that `takes` allows wait to be shared."""
-        row = event_id, title_key(event.content_id), event.slot, day, shared_milli(event.watched_milli), b""
+        row = event_id, title_key(event.content_id), event.slot, day, shared_milli(event.watched_milli), taste
         self._connection.execute(_SQL["queue"], row)
 
     def counts(self) -> LedgerCounts:

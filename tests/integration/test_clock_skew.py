@@ -15,13 +15,12 @@ import pytest
 from omega.compose import DEVICE_KEY_FILE, MEMBERSHIPS_FILE, device_key, open_brain, open_catalog
 from omega.core.identity.keyring import KeyRing
 from omega.core.settings import resolve
-from omega.core.shard_records import BUCKET_DAYS
+from omega.core.shard_records import BUCKET_DAYS, TASTE_SPACE
 from omega.core.testing.shard_contract import sums_of
 from omega.core.wire import space_code
 from omega.device.sync.entry import Passport, ShardLine
 from omega.device.sync.memberships import Memberships
 from omega.device.sync.runtime import Syncer
-from omega.serving import SHARD_SPACE
 from omega.shard.app import ShardApp
 from omega.shard.shard import Shard
 from omega_plugins.transports.loopback import LoopbackTransport, serving
@@ -51,14 +50,10 @@ class Tv(Household):
         brain = opened.enter_context(closing(open_brain(settings, now=self.clock)))
         if key:
             copy(key, folder / DEVICE_KEY_FILE)
-        super().__init__(brain, settings, self.clock())
+        super().__init__(brain, settings, self.clock)
 
     def clock(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.ahead_s)
-
-    def watch(self, seed: int, events: int = 12, among: int = 60) -> None:
-        self._now = self.clock()
-        super().watch(seed, events, among)
 
     async def sync(self, url: str) -> Report:
         """Sync, as a process that has just started does."""
@@ -92,7 +87,7 @@ class Town:
         self.ahead_s = ahead_s
         store = SqliteShardStore.open(self.folder / "shard.db")
         catalog = open_catalog(resolve({"home": self.folder}, {}).settings)
-        shard = self.shard = Shard(store, catalog, KEY, space=space_code(SHARD_SPACE), service=EAGER, now=self.now)
+        shard = self.shard = Shard(store, catalog, KEY, space=space_code(TASTE_SPACE), service=EAGER, now=self.now)
         app = ShardApp(shard, 0, KeyRing.fresh(self.now()), everybody=True, now=self.now)
         await app.start()
         try:
@@ -103,7 +98,7 @@ class Town:
 
     async def tell(self, tv: Tv, seed: int) -> None:
         """Let a TV watch and sync; it does so at the first try, whatever clocks say."""
-        tv.watch(seed)
+        tv.watch(seed, events=12)
         report = await tv.sync(self.wire.url)
         assert report.error is None
         assert report.contributed > 0

@@ -9,20 +9,24 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
 import pytest
 
 from omega.compose import open_brain, open_catalog, sync_now
 from omega.core.settings import resolve
+from omega.core.shard_records import TASTE_NUMBERS
+from omega.core.testing.fakes import Clock
 from omega.core.testing.shard_contract import sums_of
 from omega.core.types import DayType, TimeSlot, ViewContext, ViewingEvent, title_key
 from omega.device.sync import link, trends
 from omega.device.sync.session import Outcome
+from omega.shard.aggregates import taste_vector
 from omega.shards import make_certificates
 from omega_storage.shard_sqlite import SqliteShardStore
 from tests.shard.serving import Served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from omega.core.settings import Settings
@@ -37,8 +41,8 @@ Sums: TypeAlias = "dict[tuple[int, int], tuple[int, int]]"
 class Household:
     """A TV with a folder of its own."""
 
-    def __init__(self, brain: Brain, settings: Settings, now: datetime) -> None:
-        self.brain, self.settings, self._now = brain, settings, now
+    def __init__(self, brain: Brain, settings: Settings, now: Callable[[], datetime]) -> None:
+        self.brain, self.settings, self.now = brain, settings, now
         self._titles = open_catalog(settings).titles
 
     def watch(self, seed: int, events: int = EVENTS, among: int = 60) -> None:
@@ -47,7 +51,7 @@ class Household:
         hours = sorted((draw.uniform(1, 14 * 24) for _ in range(events)), reverse=True)
         with self.brain.many():
             for ago in hours:
-                at, title = self._now - timedelta(hours=ago), draw.choice(talk)
+                at, title = self.now() - timedelta(hours=ago), draw.choice(talk)
                 self.brain.observe(ViewingEvent(content_id=title.id, watch_pct=draw.uniform(0.5, 1), at=at))
 
     def heard(self) -> list[tuple[int, int]]:
@@ -75,8 +79,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def household(opened: ExitStack, home: Path, name: str, url: str, **more: object) -> Household:
     flags = {"home": home, "store": home / name, "embedder": "static", "shard_url": url, **more}
-    settings, now = resolve(flags, {}).settings, datetime.now(UTC)
-    return Household(opened.enter_context(closing(open_brain(settings, now=lambda: now))), settings, now)
+    settings, clock = resolve(flags, {}).settings, Clock(datetime.now(UTC))
+    return Household(opened.enter_context(closing(open_brain(settings, now=clock))), settings, clock)
 
 
 def sums_of_ledgers(tvs: list[Household]) -> Sums:
@@ -141,6 +145,26 @@ def test_full_sync_cycle(tmp_path: Path, served: Served) -> None:
         everybody = sums_of_ledgers([*tvs, fifth])
         assert sums_on_shard(served) == everybody
         assert sum(samples for samples, _ in everybody.values()) == sum(sum(tv.told().values()) for tv in (*tvs, fifth))
+
+
+def test_an_audience_is_the_sum_of_its_viewers_taste_codes(tmp_path: Path, served: Served) -> None:
+    with ExitStack() as opened:
+        tvs = [household(opened, tmp_path, f"tv{n}", served.url, embedder="onnx") for n in range(3)]
+        expected = np.zeros(1 + TASTE_NUMBERS)
+        for number, tv in enumerate(tvs):
+            tv.watch(number, events=20)
+            assert isinstance(tv.now, Clock)
+            tv.now.advance(days=1)
+            tv.brain.observe(ViewingEvent(content_id="heat-1995", watch_pct=1.0))
+            [code] = {row.taste for row in tv.brain._store.ledger.waiting("shard-0", 1, 100)} - {b""}
+            expected += (1, *taste_vector(code))
+            done = sync_now(tv.settings, tv.brain)
+            assert (done.error, done.outcome) == (None, Outcome.COUNTED)
+        heat = open_catalog(tvs[0].settings).ordinals["heat-1995"]
+    served.stop()
+    with closing(SqliteShardStore.open(served.database)) as store:
+        [found] = store.audiences([heat])
+    assert np.allclose(found, expected, atol=1e-4)
 
 
 def test_the_pull_follows_by_itself_and_a_sync_is_small(tmp_path: Path, served: Served) -> None:

@@ -15,12 +15,11 @@ import pytest
 
 from omega.compose import open_brain, open_catalog, sync_now
 from omega.core.settings import resolve
-from omega.core.shard_records import unknown_title
+from omega.core.shard_records import TASTE_SPACE, unknown_title
 from omega.core.testing.shard_contract import sums_of
 from omega.core.types import ViewingEvent, title_key
 from omega.core.wire import lineage_code, space_code, title_hash
 from omega.device.sync import trends
-from omega.serving import SHARD_SPACE
 from omega.shards import make_certificates, make_code
 from omega_plugins.transports.grpc.protos.generate import PACKAGE, PROTOS, ROOT
 from omega_storage.shard_sqlite import SqliteShardStore
@@ -79,7 +78,7 @@ def at_home(folder: Path, url: str | None = None) -> Settings:
 
 def header(settings: Settings) -> dict[str, int]:
     lineage = open_catalog(settings).lineage
-    return {"space": space_code(SHARD_SPACE), "lineage": lineage_code(lineage), "epoch": 1}
+    return {"space": space_code(TASTE_SPACE), "lineage": lineage_code(lineage), "epoch": 1}
 
 
 def sample(milli: int = 900, **title: object) -> dict[str, Any]:

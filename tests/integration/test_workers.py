@@ -27,10 +27,9 @@ from omega.core.identity.gate import answer
 from omega.core.identity.messages import Admission, Challenge
 from omega.core.identity.messages import decode as parsed
 from omega.core.identity.messages import encode as worded
-from omega.core.shard_records import ALL_SLOTS
+from omega.core.shard_records import ALL_SLOTS, TASTE_SPACE
 from omega.core.wire import Ack, Header, Push, Row, encode, lineage_code, space_code
 from omega.device.sync.messages import WireCodec
-from omega.serving import SHARD_SPACE
 from omega.shards import open_shard_store
 from omega_plugins.transports.http.client import HttpClient
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from tests.postgres_server import Databases
 
 CATALOG = Catalog.read(EXAMPLE_CATALOG_PATH)
-HEADER = Header(space=space_code(SHARD_SPACE), lineage=lineage_code(CATALOG.lineage), epoch=CATALOG.epoch)
+HEADER = Header(space=space_code(TASTE_SPACE), lineage=lineage_code(CATALOG.lineage), epoch=CATALOG.epoch)
 TITLES, WAIT_S = 20, 60
 
 

@@ -22,10 +22,10 @@ from omega.core.identity.messages import Admission, Challenge
 from omega.core.identity.messages import decode as parsed
 from omega.core.identity.messages import encode as worded
 from omega.core.log_lines import SYNC_ID, JsonLines
+from omega.core.shard_records import TASTE_SPACE
 from omega.core.types import title_key
 from omega.core.wire import Header, Row, encode, lineage_code, space_code, title_hash
 from omega.management import add_admin
-from omega.serving import SHARD_SPACE
 from omega_plugins.transports.http.client import HttpClient
 from tests.shard.managing import a_key
 from tests.shard.playing import a_push
@@ -40,7 +40,7 @@ TVS = 6
 
 def test_no_line_names_a_device_a_token_or_a_title(tmp_path: Path) -> None:
     catalog = Catalog.read(EXAMPLE_CATALOG_PATH)
-    header = Header(space=space_code(SHARD_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
+    header = Header(space=space_code(TASTE_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
     titles = catalog.titles[:8]
     hashes = [title_hash(title_key(title.id)) for title in titles]
     rows = [Row(hashed, 4, TODAY, 1000, b"", hashed=True) for hashed in hashes]

@@ -71,7 +71,16 @@ class MemoryDeviceStore(DeviceStore):
         self._bound, self._contexts = space, contexts
         return self.space() == space or not self._titles
 
-    def record(self, event: WatchRecord, title: Title, vector: Floats, *, local: bool, day: int | None) -> Recorded:
+    def record(
+        self,
+        event: WatchRecord,
+        title: Title,
+        vector: Floats,
+        *,
+        local: bool,
+        day: int | None,
+        taste: bytes = b"",
+    ) -> Recorded:
         """Store the event, and say what became of it."""
         _check_event(event)
         self._hold()
@@ -88,7 +97,7 @@ class MemoryDeviceStore(DeviceStore):
             told = _Event(self._next, event)
             self._next += 1
             self._events.append(told)
-            if day is not None and not local and not event.shared and self.ledger.queue(told.id, event, day):
+            if day is not None and not local and not event.shared and self.ledger.queue(told.id, event, day, taste):
                 told.event = msgspec.structs.replace(event, shared=True)
         elif _says(told.event) == _says(event):
             outcome = Outcome.REPEATED

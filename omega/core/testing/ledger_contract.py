@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from omega.core.records import Contribution, LedgerCounts, Selection, Shared
-from omega.core.testing.watching import DAY, SHARD, a_watch, tell
+from omega.core.testing.watching import DAY, SHARD, a_title, a_vector, a_watch, tell
 from omega.core.types import title_key
 
 if TYPE_CHECKING:
@@ -28,6 +28,21 @@ class LedgerContract:
             self.line(2, "t0", 5, DAY, 20),
             self.line(3, "t0", 4, DAY + 1, 32),
         ]
+
+    def test_shares_the_taste_code_of_the_moment(self, store: DeviceStore) -> None:
+        for at, code in enumerate((b"1" * 22, b"2" * 22), 1):
+            store.record(a_watch("t0", at), a_title("t0"), a_vector("t0"), local=False, day=DAY, taste=code)
+            store.record(a_watch("t1", at), a_title("t1"), a_vector("t1"), local=False, day=DAY + at, taste=code)
+        bound = store.ledger.assign(*SHARD, 1, 10)
+        assert [(row.day, row.taste) for row in bound] == [
+            (DAY, b"1" * 22),
+            (DAY + 1, b"1" * 22),
+            (DAY + 2, b"2" * 22),
+        ]
+        store.ledger.acknowledge(*SHARD, 1)
+        store.forget(Selection(content_id="t0"))
+        [back] = store.ledger.assign(*SHARD, 2, 10)
+        assert (back.retracts, back.taste) == (True, b"1" * 22)
 
     def test_never_shares_a_local_title_or_what_another_tv_shared(self, store: DeviceStore) -> None:
         tell(store, a_watch("mine"), day=DAY, local=True)

@@ -32,13 +32,13 @@ class MemoryLedger(Ledger):
         """Start empty."""
         self.lines: list[_Line] = []
 
-    def queue(self, event_id: int, event: WatchRecord, day: int) -> bool:
+    def queue(self, event_id: int, event: WatchRecord, day: int, taste: bytes) -> bool:
         """Let an event wait, if it is the day's first of its kind; say whether it was."""
         key = title_key(event.content_id), event.slot, day
         if any((line.row.title_key, line.row.slot, line.row.day) == key for line in self.lines):
             return False
         row_id = max((line.row.id for line in self.lines), default=0) + 1
-        self.lines.append(_Line(Contribution(row_id, *key, shared_milli(event.watched_milli), b""), event_id))
+        self.lines.append(_Line(Contribution(row_id, *key, shared_milli(event.watched_milli), taste), event_id))
         return True
 
     def correct(self, event_id: int, watched_milli: int) -> None:

@@ -1,0 +1,112 @@
+"""Where a household stands among viewers: 44 numbers of 4 bits that travel with what it contributes.
+
+A shard adds them up per title and drops them; the mean over a title's viewers is its audience. 32 numbers say which
+sorts of titles were watched lately, 6 how old those were; 6 are kept for how popular they were, and are 0.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from omega.core.shard_records import TASTE_SPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Floats
+
+AXES = 32
+AGES = 6
+_KEPT_FREE = 6
+NUMBERS = AXES + AGES + _KEPT_FREE
+DECAY = 0.955
+"""Of a title's weight with each title that was watched after it."""
+AGE_DECAY = 0.95
+LATEST_TITLES = 100
+"""So many are looked at; what is older weighs less than 1/100."""
+_AGE_BOUNDS_YEARS = np.array((0, 1, 3, 10, 25))
+"""Age classes: of this year, last year's, 2 to 3 years old, 4 to 10, 11 to 25, older."""
+_STEPS = np.repeat((1 / 16, 1 / 7), (AXES, NUMBERS - AXES))
+"""What one step of each number is worth: a coordinate among 32 rarely exceeds .5, one share among 6 may be 1."""
+_AXES_FILE = "taste_axes.npy"
+
+
+@cache
+def axes_of(space: str) -> Floats | None:
+    """Return (384, 32) float32, unit columns, along which centered title vectors are told; None in another space.
+
+    They are the first principal axes of the example catalog's titles in TASTE_SPACE: codes of two spaces are never
+    compared, and a TV with another model tells none.
+    """
+    if space != TASTE_SPACE:
+        return None
+    with (files("omega") / "data" / _AXES_FILE).open("rb") as opened:
+        axes: Floats = np.load(opened, allow_pickle=False).astype(np.float32)
+    return axes
+
+
+def principal_axes(centered: Floats) -> Floats:
+    """Return (d, 32) float32: the principal axes of vectors (n, d), greatest variance first (Pearson, 1901).
+
+    Each points to where its largest part is, so that the same vectors give the same signs.
+    """
+    _, _, axes = np.linalg.svd(centered - centered.mean(axis=0), full_matrices=False)
+    rows = axes[:AXES]
+    largest = np.abs(rows).argmax(axis=1)
+    found: Floats = (rows * np.sign(rows[np.arange(len(rows)), largest])[:, None]).T.astype(np.float32)
+    return found
+
+
+def age_class(watched_year: int, released_year: int) -> int:
+    """Return 0..5, how old a title was when it was watched; one from the future counts as new."""
+    return int(np.searchsorted(_AGE_BOUNDS_YEARS, max(watched_year - released_year, 0)))
+
+
+def standing(axes: Floats, centered: Floats, ages: Sequence[int | None]) -> Floats:
+    """Return (44,) float32: a household with these latest titles, the last one first; all 0 without any.
+
+    `axes` (384, 32), `centered` (m, 384) unit rows, `ages` their age classes, None where the year is unknown.
+    """
+    found = np.zeros(NUMBERS, np.float32)
+    if len(centered):
+        told = _unit_rows(centered @ axes)
+        found[:AXES] = _unit(DECAY ** np.arange(len(told)) @ told)
+        weights = np.zeros(AGES)
+        known = [(AGE_DECAY**k, age) for k, age in enumerate(ages) if age is not None]
+        for weight, age in known:
+            weights[age] += weight
+        found[AXES : AXES + AGES] = _unit(weights)
+    return found
+
+
+def code_of(numbers: Floats) -> bytes:
+    """Return the 22 bytes of (44,) numbers: each as -8..7 steps, the lower half of a byte first."""
+    nibbles = (np.clip(np.round(numbers / _STEPS), -8, 7) + 8).astype(np.uint8)
+    halves = nibbles[::2] | nibbles[1::2] << 4
+    return bytes(halves)
+
+
+def numbers_of(code: bytes) -> Floats:
+    """Return the (44,) float32 that a code stands for."""
+    halves = np.frombuffer(code, np.uint8)
+    nibbles = np.stack([halves & 15, halves >> 4], axis=1).reshape(NUMBERS).astype(np.float32)
+    numbers: Floats = ((nibbles - 8) * _STEPS).astype(np.float32)
+    return numbers
+
+
+def _unit(row: NDArray[np.floating[Any]]) -> Floats:
+    length = float(np.linalg.norm(row))
+    unit: Floats = (row / length if length else row).astype(np.float32)
+    return unit
+
+
+def _unit_rows(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    units: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return units

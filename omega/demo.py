@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from omega.fleet.report import Day, Report, Step
     from omega.fleet.street import Street
 
-PULL_S = 1.0
+PULL_S = 0.1
 """How soon what was told is in the shard's pull: nobody watches a demonstration for longer."""
 
 

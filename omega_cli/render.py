@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from omega.core.types import FROM_OTHERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import tzinfo
@@ -221,7 +223,7 @@ def recommendations(
         mark = (marks or {}).get(title.content_id)
         reasons = [reason for reason in title.reasons if reason.weight >= 0]
         if mark:
-            reasons.sort(key=lambda reason: reason.kind != "popularity")
+            reasons.sort(key=lambda reason: reason.kind not in FROM_OTHERS)
         made.add_row(
             str(place),
             f"[bold]{_escaped(title.title)}[/] [dim]{title.kind}, {title.year}[/]{f' [yellow]{mark}[/]' * bool(mark)}",

@@ -192,6 +192,10 @@ class GlobalPatterns(msgspec.Struct, frozen=True, kw_only=True):
     similar: tuple[ViewingPattern, ...]
 
 
+FROM_OTHERS = frozenset({"trend", "audience"})
+"""The kinds of reasons that a shard's word is behind."""
+
+
 class Reason(msgspec.Struct, frozen=True):
     """One term of a score, in words."""
 

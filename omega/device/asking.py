@@ -17,7 +17,7 @@ from omega.device.memory.episodes import given_up
 from omega.device.memory.lifts import lifts
 from omega.device.memory.patterns import context_shares, own_record
 from omega.device.ranking import Evidence
-from omega.device.titles import KINDS, unit
+from omega.device.titles import KINDS, age_shares, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,15 +57,17 @@ class Asking:
         member = self._household.guest() if as_guest else self._household.member(asker)
         evidence, patterns = self._evidence(wish, kind, asker, as_guest=as_guest)
         resume = history.resume(member.left_at_s, member.left_slot, now.timestamp(), slot)
-        leanings = member.taste.leanings(slot, self._titles.genre_shares, self._titles.kind_shares)
+        titles, others = self._titles, self._household.others
+        ages = titles.ages_in(now.year)
+        leanings = member.taste.leanings(slot, titles.genre_shares, titles.kind_shares, age_shares(ages))
         day, time = asked_context(slot, now)
         sums = self._household.skills.arrays(GUEST if as_guest else asker)
         lift = lifts(sums, day, time, now.timestamp())
         own = own_record(member.own, context_shares(slot))
         gone = given_up(member.given_up_at_s, now.timestamp())
-        scores = ranking.score(self._titles, leanings, mood, lift, evidence, own, resume, gone, weights)
-        ages = [age for age in (context.max_age, profile.age if profile else None) if age is not None]
-        limit = min(ages, default=None)
+        scores = ranking.score(titles, others, ages, leanings, mood, lift, evidence, own, resume, gone, weights)
+        limits = [age for age in (context.max_age, profile.age if profile else None) if age is not None]
+        limit = min(limits, default=None)
         fitting = np.ones(len(self._titles.ages), np.bool_) if limit is None else self._titles.ages <= limit
         of_kind = np.ones_like(fitting) if kind is None else self._titles.kinds == kind
         return Asked(
@@ -81,6 +83,8 @@ class Asking:
             patterns=patterns,
             evidence=evidence,
             member=member,
+            ages=ages,
+            others=others,
             age_limit=limit,
             fitting=fitting,
             of_kind=of_kind,

@@ -25,8 +25,9 @@ from omega.device.memory import words as memory_words
 from omega.device.memory.skill_library import Progress
 from omega.device.moving import following
 from omega.device.observe import day_of, midnight, title_of, trusted, watch_of
+from omega.device.others import heard
 from omega.device.privacy import Privacy, privacy
-from omega.device.ranking import Weights
+from omega.device.ranking import Place, Weights
 from omega.device.results import Explanation, Memories, Mode, Observed, Status
 from omega.device.sync import trends
 from omega.device.sync.session import Session
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from omega.core.wire import Artifact, Push
     from omega.device.explain import Asked
     from omega.device.moving import Mover
+    from omega.device.others import Others
     from omega.device.sync.report import Report
     from omega.device.sync.runtime import Syncer
     from omega.device.titles import TitleArrays
@@ -87,7 +89,7 @@ class Brain:
         self._store = store
         self._embedder = embedder
         self._catalog = catalog
-        self._published = titles
+        self._titles = titles
         self._now = now
         self.weights = weights or Weights()
         """How much each part counts; holds from the next question on."""
@@ -149,9 +151,8 @@ class Brain:
         if not 1 <= k <= MOST_TITLES:
             raise InputError(f"k is {k}, allowed: 1..{MOST_TITLES:,}")
         asked, now_s = self._ask(context), self._now().timestamp()
-        total, strength = asked.scores.total, self.weights.variety
-        rows, variety = ranking.diverse(total, self._titles.centered, asked.allowed, k, strength)
-        titles = [explained(asked, row, float(v), self._household) for row, v in zip(rows, variety, strict=True)]
+        places = ranking.places(asked.scores, self._titles.centered, asked.allowed, k, self.weights)
+        titles = [explained(asked, place, self._household) for place in places]
         if self._mode is not Mode.GUEST:  # the household chose nothing from a guest's list
             self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
         return titles
@@ -164,7 +165,7 @@ class Brain:
         asked = self._ask(context)
         total, allowed = asked.scores.total, asked.allowed
         return Explanation(
-            recommendation=explained(asked, row, 0.0, self._household),
+            recommendation=explained(asked, Place(row, 0.0, quiet=False), self._household),
             rank=int((total[allowed] > total[row]).sum()) + 1 if allowed[row] else None,
             excluded=asked.excluded(row, self._catalog.titles[row].age),
             watched=() if self._mode is Mode.GUEST else self._watched(content_id),
@@ -294,9 +295,7 @@ class Brain:
 
     def listen(self) -> None:
         """Take over what the others enjoy, as a session has just stored it."""
-        self._titles = trends.heard(self._published, trends.read(self._store))
-        self._household.titles = self._titles
-        self._asking = Asking(self._store, self._household, self._embed)
+        self._household.others = self._heard(self._titles)
 
     def sync(self, *, begin: bool = True) -> Report:
         """Begin a sync now, unless `begin` is False, and return the report of the one that ended last.
@@ -362,12 +361,12 @@ class Brain:
         `titles` are its arrays in the embedder's space. Raises InputError for another lineage or an earlier epoch.
         """
         self._check_later(catalog)
-        before = self._catalog, self._published, self._titles
-        self._catalog, self._published = catalog, titles
+        before = self._catalog, self._titles
+        self._catalog, self._titles = catalog, titles
         try:
             self._read()
         except BaseException:
-            self._catalog, self._published, self._titles = before
+            self._catalog, self._titles = before
             raise
         if self._mover:
             self._mover.adopt_catalog(catalog)
@@ -416,10 +415,14 @@ class Brain:
 
     def _read(self) -> None:
         """Read everything that is held in memory from the store."""
-        self._titles = trends.heard(self._published, trends.read(self._store))
-        self._household = Household(self._store, self._embedder, self._catalog, self._titles, self._now().tzinfo)
+        zone = self._now().tzinfo
+        others = self._heard(self._titles)
+        self._household = Household(self._store, self._embedder, self._catalog, self._titles, others, zone)
         self._asking = Asking(self._store, self._household, self._embed)
         self._mode = Mode((self._store.note(_MODE) or Mode.LEARNING.encode()).decode())
+
+    def _heard(self, titles: TitleArrays) -> Others:
+        return heard(titles.popularity, trends.read(self._store))
 
     def _follow(self) -> None:
         """Read the store again if another process wrote."""
@@ -457,11 +460,10 @@ class Brain:
             return
         local, now = self._household.local.values(), self._now()
         if found := self._mover.tend(self._embedder, local, now.timestamp(), budget_ms):
-            titles = trends.heard(found.titles, trends.read(self._store))
-            household = Household(self._store, found.embedder, self._catalog, titles, now.tzinfo, found.local)
+            embedder, titles, others = found.embedder, found.titles, self._heard(found.titles)
+            household = Household(self._store, embedder, self._catalog, titles, others, now.tzinfo, found.local)
             self._embedder.close()
-            self._embedder, self._household = found.embedder, household
-            self._published, self._titles = found.titles, titles
+            self._embedder, self._household, self._titles = embedder, household, titles
             self._asking = Asking(self._store, household, self._embed)
 
     def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, int | None]:

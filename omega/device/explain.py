@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from omega.core.records import PatternRecord, Watched, WatchRecord
     from omega.core.types import Title, ViewContext
     from omega.device.household import Household, Member
-    from omega.device.ranking import Evidence, Scores
+    from omega.device.others import Others
+    from omega.device.ranking import Evidence, Place, Scores
     from omega.device.taste import Leanings
 
 _WENT_WELL = (Critique.FINISHED, Critique.ENJOYED)
@@ -31,7 +33,7 @@ _SHOWN_DIGITS = 6
 """Weights are rounded before they are summed, so that what is shown adds up."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """One question with every title's answer; n titles, m patterns."""
 
@@ -46,6 +48,9 @@ class Asked:
     leanings: Leanings
     lift: Floats
     """(g + 3,) what the skill library says of each genre and kind."""
+    ages: NDArray[np.int64]
+    """(n,) age classes of the titles, -1 where the year is unknown."""
+    others: Others
     scores: Scores
     patterns: tuple[PatternRecord, ...]
     """The m patterns of the evidence, nearest to the context first."""
@@ -58,6 +63,11 @@ class Asked:
     """(n,) for viewers of the age that was asked for."""
     of_kind: NDArray[np.bool_]
     """(n,)"""
+
+    @cached_property
+    def quiet(self) -> Floats:
+        """(n, 11) the terms where the trend counts less."""
+        return self.scores.quiet
 
     @property
     def allowed(self) -> NDArray[np.bool_]:
@@ -84,11 +94,12 @@ class Asked:
         return None if self.member.unfinished[row] else "finished"
 
 
-def explained(asked: Asked, row: int, variety: float, household: Household) -> Recommendation:
-    """Return title `row` with its reasons, the heaviest first; `variety` is the term that its place in a list added."""
-    title = household.catalog.titles[row]
-    values = dict(zip(TERMS, (round(float(term), _SHOWN_DIGITS) for term in asked.scores.terms[row]), strict=True))
-    values["variety"] = round(variety, _SHOWN_DIGITS)
+def explained(asked: Asked, place: Place, household: Household) -> Recommendation:
+    """Return the title at a place of a list with its reasons, the heaviest first."""
+    row, title = place.row, household.catalog.titles[place.row]
+    terms = (asked.quiet if place.quiet else asked.scores.terms)[row]
+    values = dict(zip(TERMS, (round(float(term), _SHOWN_DIGITS) for term in terms), strict=True))
+    values["variety"] = round(place.variety, _SHOWN_DIGITS)
     reasons = [
         Reason(kind, _text(kind, value, asked, row, household), value) for kind, value in values.items() if value
     ]
@@ -129,12 +140,25 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
             text = _habit_text(asked, row, value, household)
         case "continue":
             text = words.resume_words(title, asked.member.last[title.id])
-        case "popularity":
-            text = words.popularity_words(
-                float(titles.popularity[row]), int(titles.households[row]), alike=bool(titles.alike[row])
-            )
-        case _:
+        case "variety":
             text = "much like a title further up"
+        case _:
+            text = _others_text(kind, value, asked, row)
+    return text
+
+
+def _others_text(kind: str, value: float, asked: Asked, row: int) -> str:
+    """Say what everybody watches, what is new, what viewers of this taste enjoy, and how old titles suit it."""
+    households, age = int(asked.others.households[row]), int(asked.ages[row])
+    match kind:
+        case "trend":
+            text = words.trend_words(float(asked.others.shares[row]), households)
+        case "fresh":
+            text = words.fresh_words(age, value)
+        case "novelty":
+            text = words.novelty_words(age, value)
+        case _:
+            text = words.audience_words(households)
     return text
 
 

@@ -18,7 +18,7 @@ from omega.device.memory.contexts import day_and_time
 from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, recall
 from omega.device.memory.skill_library import SkillLibrary
 from omega.device.taste import REPLAYED_EVENTS, Taste
-from omega.device.titles import KINDS, unit
+from omega.device.titles import KINDS, age_class, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.ports import DeviceStore, Embedder, Floats, Integers
     from omega.core.records import PatternRecord, Profile, WatchRecord
+    from omega.device.others import Others
     from omega.device.titles import TitleArrays
 
 
@@ -62,9 +63,9 @@ class Member:
         self.own = np.zeros((len(catalog), SLOTS, 2))
         """(n, 8, 2): each title's watches in each context, and by how much they went better than half."""
 
-    def learn(self, watch: WatchRecord, centered: Floats, genres: Floats, kind: int) -> None:
-        """Add an event to the taste: its title's centered vector (384,), genre weights (g,) and kind."""
-        self.taste.add(watch.slot, watch.watched_milli, centered, genres, kind)
+    def learn(self, watch: WatchRecord, centered: Floats, genres: Floats, kind: int, age: int | None) -> None:
+        """Add an event to the taste: its title's centered vector (384,), genre weights (g,), kind and age class."""
+        self.taste.add(watch.slot, watch.watched_milli, centered, genres, kind, age)
 
     def remind(self, episodes: Iterable[tuple[WatchRecord, Floats]]) -> None:
         """Add events that may be named as a reason, each with its title's centered vector (384,)."""
@@ -114,6 +115,7 @@ class Household:
         embedder: Embedder,
         catalog: Catalog,
         titles: TitleArrays,
+        others: Others,
         zone: tzinfo | None,
         embedded: Mapping[str, Floats] | None = None,
     ) -> None:
@@ -124,6 +126,7 @@ class Household:
         self.zone = zone
         self.catalog = catalog
         self.titles = titles
+        self.others = others
         self._store = store
         self._embedder = embedder
         self.version = store.version()
@@ -213,12 +216,7 @@ class Household:
         rows = list(watched)[: taste_code.LATEST_TITLES]
         if not rows:
             return b""
-        titles = [self.catalog.titles[row] for row in rows]
-        years = [datetime.fromtimestamp(watched[row].at, self.zone).year for row in rows]
-        ages = [
-            taste_code.age_class(year, title.year) if title.year else None
-            for title, year in zip(titles, years, strict=True)
-        ]
+        ages = [age_class(self._year(watched[row]), self.catalog.titles[row].year) for row in rows]
         return taste_code.code_of(taste_code.standing(axes, self.titles.centered[rows], ages))
 
     def _episode(self, row_id: int, watch: WatchRecord) -> Episode:
@@ -258,7 +256,11 @@ class Household:
     def _learn(self, member: Member, watch: WatchRecord) -> None:
         title = self.title(watch.content_id)
         genres = self.titles.genre_weights(title)
-        member.learn(watch, self._centered(watch.content_id), genres, KINDS.index(title.kind))
+        age = age_class(self._year(watch), title.year)
+        member.learn(watch, self._centered(watch.content_id), genres, KINDS.index(title.kind), age)
+
+    def _year(self, watch: WatchRecord) -> int:
+        return datetime.fromtimestamp(watch.at, self.zone).year
 
     def _centered(self, content_id: str) -> Floats:
         ordinal = self.catalog.ordinals.get(content_id)

@@ -1,15 +1,15 @@
 """The score of every title, as a sum of named terms; pure functions on arrays.
 
-score = taste + context + skill + mood + habit + popularity + continue + given_up + variety. Each term is what one
-reason says, its weight is the term's value, and their sum is the score. The terms `taste` and `popularity` follow the
-measured formula of log ratios against the catalog's own shares; content similarity alone would be near random for what
-people watch next.
+score = trend + fresh + audience + taste + novelty + context + skill + mood + habit + continue + given_up + variety.
+Each term is what one reason says, its weight is the term's value, and their sum is the score. The first five follow a
+formula that was fitted to real viewers, of log ratios and log odds; content similarity alone would be near random for
+what people watch next. The others are the household's own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,36 +20,65 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omega.core.ports import Floats
+    from omega.device.others import Others
     from omega.device.taste import Leanings
     from omega.device.titles import TitleArrays
 
-TERMS = ("taste", "context", "skill", "mood", "habit", "popularity", "continue", "given_up")
+TERMS = (
+    "trend",
+    "fresh",
+    "audience",
+    "taste",
+    "novelty",
+    "context",
+    "skill",
+    "mood",
+    "habit",
+    "continue",
+    "given_up",
+)
 """The terms of every title, in this order; `variety` comes with its place in a list."""
+OF_EVERYBODY = slice(0, 2)
+"""Those that are the same in every household."""
+QUIET = 0.35
+"""How much of them counts at the last places of a list, which would else be the same everywhere too."""
 POOL = 100
 """How many of the best by score compete for a place in the list."""
 MOOD_FLOOR = 0.18
 """Cosine that a mood needs with some genre: "qwertz" reaches .14, "uplifting" .21, "scary" .58."""
-_POPULARITY_FLOOR = 1e-4
+_SHARE_FLOOR = 1e-4
+_WELL_KNOWN_SHARE = 0.004
+"""Above it a title's share counts once more."""
 PRIOR_HOUSEHOLDS = 20.0
 """So many households count half of what any number would."""
 _SIMILARITY_SOFTNESS = 0.05
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """How much each part counts. Genre and content follow a fit on real viewers; the rest is set by hand."""
+    """How much each part counts. The first ten are of a fit on real viewers; the rest is set by hand."""
 
+    trend: float = 0.64
+    surge: float = 0.36
+    this_year: float = 1.57
+    last_year: float = 0.98
+    quality: float = 0.34
+    audience: float = 0.66
+    audience_settled: float = 0.52
     genre: float = 0.52
     content: float = 0.94
+    novelty: float = 0.51
+    alike: float = 1.0
     context_genre: float = 0.65
     context_kind: float = 0.6
     skill: float = 1.0
     mood: float = 0.5
     habit: float = 8.0
     own: float = 6.0
-    popularity: float = 0.64
     resume: float = 2.0
     given_up: float = 2.0
     variety: float = 0.5
+    breadth: float = 0.3
+    """Which part of a list is filled with the trend turned down, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +98,7 @@ class Scores:
     """What `score` found; n titles."""
 
     terms: Floats
-    """(n, 8) in the order of TERMS."""
+    """(n, 11) in the order of TERMS."""
     habits: Floats
     """(n, m) what each pattern near the context adds to `habit`."""
     own: Floats
@@ -81,9 +110,29 @@ class Scores:
         total: Floats = self.terms.sum(axis=1)
         return total
 
+    @property
+    def quiet(self) -> Floats:
+        """The (n, 11) terms with what speaks for a title in every household turned down."""
+        terms = self.terms.copy()
+        of_everybody = terms[:, OF_EVERYBODY]
+        of_everybody -= (1 - QUIET) * np.maximum(of_everybody, 0)
+        return terms
+
+
+class Place(NamedTuple):
+    """A place in a list."""
+
+    row: int
+    variety: float
+    """The term that it adds, 0 or less."""
+    quiet: bool
+    """Whether the trend counts less here."""
+
 
 def score(
     titles: TitleArrays,
+    others: Others,
+    ages: NDArray[np.int64],
     leanings: Leanings,
     mood: Floats | None,
     lift: Floats,
@@ -95,9 +144,9 @@ def score(
 ) -> Scores:
     """Return every title's terms.
 
-    `mood` (384,) is what the mood adds to the context's text, or None; `lift` (g + 3,) what the skill library says of
-    each genre and kind; `own` (n,) how a title
-    itself went; `resume` (n,) is 0..1, how much a title waits to be continued, `given_up` (n,) -1..0.
+    `ages` (n,) are the titles' age classes; `mood` (384,) is what the mood adds to the context's text, or None; `lift`
+    (g + 3,) what the skill library says of each genre and kind; `own` (n,) how a title itself went; `resume` (n,) is
+    0..1, how much a title waits to be continued, `given_up` (n,) -1..0.
     """
     content = _cosines(titles.centered, leanings.vector)
     genre = titles.genres @ leanings.genres
@@ -106,12 +155,15 @@ def score(
     habits = weights.habit * habit_shares(titles.centered, evidence)
     recorded = weights.own * own
     terms = (
+        trend(others, weights),
+        fresh(others, ages, weights),
+        weights.alike * others.nearness,
         weights.genre * genre + weights.content * content,
+        weights.novelty * np.where(ages >= 0, leanings.ages[ages], 0.0),
         weights.context_genre * slot_genre + weights.context_kind * slot_kind,
         weights.skill * skill_term(lift, titles.genres, titles.kinds),
         weights.mood * mood_fit(titles, mood) if mood is not None else np.zeros(len(titles.kinds)),
         habits.sum(axis=1) + recorded,
-        weights.popularity * popularity(titles.popularity, titles.households),
         weights.resume * resume,
         weights.given_up * given_up,
     )
@@ -148,24 +200,54 @@ def habit_shares(centered: Floats, evidence: Evidence) -> Floats:
     return shares
 
 
-def popularity(shares: Floats, households: NDArray[np.int64]) -> Floats:
-    """Return (n,) natural logs of shares against the floor, 0 for a title nobody is known to watch.
+def trend(others: Others, weights: Weights) -> Floats:
+    """Return (n,): natural logs of what is watched lately, 0 for a title nobody is known to watch.
 
-    What few `households` (n,) say counts little: credibility n / (n + PRIOR_HOUSEHOLDS) (Buehlmann, 1967). Shares that
-    come with no number of households, as the operator ships them, are taken as they are.
+    What few households say counts little: credibility n / (n + PRIOR_HOUSEHOLDS) (Buehlmann, 1967). Shares that come
+    with no number of households, as the operator ships them, are taken as they are.
     """
-    logs: Floats = np.log((shares + _POPULARITY_FLOOR) / _POPULARITY_FLOOR)
+    shares, households = others.shares + _SHARE_FLOOR, others.households
+    logs = weights.trend * np.log(shares / _SHARE_FLOOR)
+    logs += weights.surge * np.maximum(np.log(shares / _WELL_KNOWN_SHARE), 0)
     credibility = np.where(households > 0, households / (households + PRIOR_HOUSEHOLDS), 1.0)
-    return (logs * credibility).astype(np.float32)
+    found: Floats = (logs * credibility).astype(np.float32)
+    return found
+
+
+def fresh(others: Others, ages: NDArray[np.int64], weights: Weights) -> Floats:
+    """Return (n,): what is new this year or came last year, and how much those who watched liked it."""
+    new = weights.this_year * (ages == 0) + weights.last_year * (ages == 1)
+    found: Floats = (new + weights.quality * others.quality).astype(np.float32)
+    return found
+
+
+def places(scores: Scores, centered: Floats, allowed: NDArray[np.bool_], k: int, weights: Weights) -> list[Place]:
+    """Return up to `k` places of a list: the best by score, then the best with the trend turned down.
+
+    Of 20, with a breadth of .3, the last 6 are the second sort: lists of several households differ more than by chance,
+    at little cost. No score is higher than the one above it.
+    """
+    loud = k - round(k * weights.breadth)
+    quiet = scores.quiet.sum(axis=1)
+    rows, variety = diverse(scores.total, centered, allowed, k, weights.variety, later=(loud, quiet))
+    found = zip(rows, variety.tolist(), strict=True)
+    return [Place(row, term, quiet=place >= loud) for place, (row, term) in enumerate(found)]
 
 
 def diverse(
-    total: Floats, centered: Floats, allowed: NDArray[np.bool_], k: int, strength: float
+    total: Floats,
+    centered: Floats,
+    allowed: NDArray[np.bool_],
+    k: int,
+    strength: float,
+    *,
+    later: tuple[int, Floats] | None = None,
 ) -> tuple[list[int], Floats]:
     """Return up to `k` rows of the best pool and each one's variety term, which is 0 or less.
 
     Maximal marginal relevance (Carbonell and Goldstein, 1998): each place goes to the row with the highest total less
-    `strength` x its greatest cosine to the rows above it, so that scores fall down the list.
+    `strength` x its greatest cosine to the rows above it, so that scores fall down the list. From a place on, `later`
+    gives other totals (n,), none of them higher.
     """
     candidates = np.flatnonzero(allowed)
     size = min(max(POOL, k), len(candidates))
@@ -176,7 +258,9 @@ def diverse(
     chosen: list[int] = []
     variety: list[float] = []
     open_ = np.ones(len(pool), bool)
-    for _ in range(min(k, len(pool))):
+    for place in range(min(k, len(pool))):
+        if later and place == later[0]:
+            totals = later[1][pool].astype(np.float64)
         at = int(np.argmax(np.where(open_, totals - penalty, -np.inf)))
         chosen.append(int(pool[at]))
         variety.append(-float(penalty[at]))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omega.core.types import SLOTS
+from omega.device.titles import AGES
 
 if TYPE_CHECKING:
     from omega.core.ports import Floats
@@ -51,6 +52,8 @@ class Leanings:
     """(g,) how much more of each genre in this context than in all of them."""
     slot_kinds: Floats
     """(3,) how much more of each kind in this context than in all of them."""
+    ages: Floats
+    """(6,) how much more of titles so old when watched than the catalog has, each context's by how much it counts."""
 
 
 @dataclass(slots=True)
@@ -67,6 +70,8 @@ class Taste:
     """(8, g) decayed likings by genre."""
     slot_kinds: Floats = field(init=False)
     """(8, 3) decayed likings by kind."""
+    slot_ages: Floats = field(init=False)
+    """(8, 6) decayed likings by how old the title was."""
 
     def __post_init__(self) -> None:
         """Start with nothing known."""
@@ -74,9 +79,12 @@ class Taste:
         self.slot_liked = np.zeros(SLOTS, np.float32)
         self.slot_genres = np.zeros((SLOTS, self.genre_count), np.float32)
         self.slot_kinds = np.zeros((SLOTS, 3), np.float32)
+        self.slot_ages = np.zeros((SLOTS, AGES), np.float32)
 
-    def add(self, slot: int, watched_milli: int, centered: Floats, genres: Floats, kind: int) -> None:
-        """Add one event to its context: its title's centered vector (384,), genre weights (g,) and kind."""
+    def add(
+        self, slot: int, watched_milli: int, centered: Floats, genres: Floats, kind: int, age: int | None = None
+    ) -> None:
+        """Add one event to its context: its title's centered vector (384,), genre weights (g,), kind and age class."""
         like = liking(watched_milli)
         gain, decay = max(like, 0.0), _decay(COUNT_HALF_LIFE_EVENTS)
         self.slot_vectors[slot] = self.slot_vectors[slot] * _decay(VECTOR_HALF_LIFE_EVENTS) + like * centered
@@ -84,9 +92,12 @@ class Taste:
         self.slot_genres[slot] = self.slot_genres[slot] * decay + gain * genres
         self.slot_kinds[slot] *= decay
         self.slot_kinds[slot, kind] += gain
+        self.slot_ages[slot] *= decay
+        if age is not None:
+            self.slot_ages[slot, age] += gain
 
-    def leanings(self, slot: int, genre_shares: Floats, kind_shares: Floats) -> Leanings:
-        """Return how who watches in a context leans against the catalog's shares (g,) and (3,)."""
+    def leanings(self, slot: int, genre_shares: Floats, kind_shares: Floats, age_shares: Floats) -> Leanings:
+        """Return how who watches in a context leans against the catalog's shares (g,), (3,) and (6,)."""
         liked = float(self.slot_liked.sum())
         genres = _shares(self.slot_genres.sum(axis=0), liked, genre_shares)
         kinds = _shares(self.slot_kinds.sum(axis=0), liked, kind_shares)
@@ -94,12 +105,15 @@ class Taste:
         by_kind = _shares(self.slot_kinds, self.slot_liked[:, None], kinds)
         counts = companions(by_genre, by_kind, slot)
         mixed = _shares(counts @ self.slot_genres, float(counts @ self.slot_liked), genre_shares)
+        aged = counts @ self.slot_ages
+        ages = _shares(aged, float(aged.sum()), age_shares)
         return Leanings(
             vector=counts @ self.slot_vectors,
             liked=liked,
             genres=np.log(mixed / np.maximum(genre_shares, _LEAST_SHARE)),
             slot_genres=np.log(by_genre[slot] / genres),
             slot_kinds=np.log(by_kind[slot] / kinds),
+            ages=np.log(ages / np.maximum(age_shares, _LEAST_SHARE)),
         )
 
 

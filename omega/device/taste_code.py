@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from omega.core.shard_records import TASTE_SPACE
+from omega.device.titles import AGES, unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from omega.core.ports import Floats
 
 AXES = 32
-AGES = 6
 _KEPT_FREE = 6
 NUMBERS = AXES + AGES + _KEPT_FREE
 DECAY = 0.955
@@ -30,8 +28,6 @@ DECAY = 0.955
 AGE_DECAY = 0.95
 LATEST_TITLES = 100
 """So many are looked at; what is older weighs less than 1/100."""
-_AGE_BOUNDS_YEARS = np.array((0, 1, 3, 10, 25))
-"""Age classes: of this year, last year's, 2 to 3 years old, 4 to 10, 11 to 25, older."""
 _STEPS = np.repeat((1 / 16, 1 / 7), (AXES, NUMBERS - AXES))
 """What one step of each number is worth: a coordinate among 32 rarely exceeds .5, one share among 6 may be 1."""
 _AXES_FILE = "taste_axes.npy"
@@ -63,11 +59,6 @@ def principal_axes(centered: Floats) -> Floats:
     return found
 
 
-def age_class(watched_year: int, released_year: int) -> int:
-    """Return 0..5, how old a title was when it was watched; one from the future counts as new."""
-    return int(np.searchsorted(_AGE_BOUNDS_YEARS, max(watched_year - released_year, 0)))
-
-
 def standing(axes: Floats, centered: Floats, ages: Sequence[int | None]) -> Floats:
     """Return (44,) float32: a household with these latest titles, the last one first; all 0 without any.
 
@@ -75,13 +66,13 @@ def standing(axes: Floats, centered: Floats, ages: Sequence[int | None]) -> Floa
     """
     found = np.zeros(NUMBERS, np.float32)
     if len(centered):
-        told = _unit_rows(centered @ axes)
-        found[:AXES] = _unit(DECAY ** np.arange(len(told)) @ told)
-        weights = np.zeros(AGES)
+        told = unit(centered @ axes)
+        found[:AXES] = unit((DECAY ** np.arange(len(told))).astype(np.float32) @ told)
+        weights = np.zeros(AGES, np.float32)
         known = [(AGE_DECAY**k, age) for k, age in enumerate(ages) if age is not None]
         for weight, age in known:
             weights[age] += weight
-        found[AXES : AXES + AGES] = _unit(weights)
+        found[AXES : AXES + AGES] = unit(weights)
     return found
 
 
@@ -98,15 +89,3 @@ def numbers_of(code: bytes) -> Floats:
     nibbles = np.stack([halves & 15, halves >> 4], axis=1).reshape(NUMBERS).astype(np.float32)
     numbers: Floats = ((nibbles - 8) * _STEPS).astype(np.float32)
     return numbers
-
-
-def _unit(row: NDArray[np.floating[Any]]) -> Floats:
-    length = float(np.linalg.norm(row))
-    unit: Floats = (row / length if length else row).astype(np.float32)
-    return unit
-
-
-def _unit_rows(rows: Floats) -> Floats:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: Floats = (rows / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return units

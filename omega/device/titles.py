@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     Loading: TypeAlias = Generator[tuple[int, int], None, "TitleArrays"]
 
 KINDS = tuple(ContentType)
+AGE_BOUNDS_YEARS = np.array((0, 1, 3, 10, 25))
+"""Age classes: of this year, last year's, 2 to 3 years old, 4 to 10, 11 to 25, older."""
+AGES = len(AGE_BOUNDS_YEARS) + 1
 _CHUNK = 32
 _TEXT_BYTES = 8
 """Of a text's hash in a cache file."""
@@ -63,11 +66,13 @@ class TitleArrays:
     kind_shares: Floats
     """(3,) float32; sums to 1."""
     popularity: Floats
-    """(n,) float32, 0..1: what the operator ships, or what the others enjoy; all zero where neither is known."""
-    households: NDArray[np.int64]
-    """(n,): how many others at least watch it lately, as the shard says; 0 where it says nothing."""
-    alike: NDArray[np.bool_]
-    """(n,): whether those are households of a like taste."""
+    """(n,) float32, 0..1: what the operator ships; all zero where it ships none."""
+    years: NDArray[np.int64]
+    """(n,): when each came out; 0 where that is unknown."""
+
+    def ages_in(self, year: int) -> NDArray[np.int64]:
+        """Return (n,) each title's age class in a year, 0..5, -1 where it is unknown."""
+        return np.where(self.years > 0, np.searchsorted(AGE_BOUNDS_YEARS, np.maximum(year - self.years, 0)), -1)
 
     def genre_weights(self, title: Title) -> Floats:
         """Return (g,) float32 of any title, one that no catalog has included; unknown genres count nowhere."""
@@ -100,8 +105,7 @@ def build(catalog: Catalog, rows: Floats) -> TitleArrays:
         ages=np.array([title.age for title in catalog], np.int64),
         kind_shares=(np.bincount(kinds, minlength=len(KINDS)) / len(kinds)).astype(np.float32),
         popularity=np.array([title.popularity for title in catalog], np.float32),
-        households=np.zeros(n, np.int64),
-        alike=np.zeros(n, np.bool_),
+        years=np.array([title.year for title in catalog], np.int64),
     )
 
 
@@ -163,6 +167,18 @@ def loading(catalog: Catalog, embedder: Embedder, cache: Path | None, chunk: int
                 with suppress(OSError):
                     older.file.unlink()
     return build(catalog, rows)
+
+
+def age_class(watched_year: int, released_year: int) -> int | None:
+    """Return 0..5, how old a title was when it was watched, None without its year; one still to come counts as new."""
+    return int(np.searchsorted(AGE_BOUNDS_YEARS, max(watched_year - released_year, 0))) if released_year else None
+
+
+def age_shares(ages: NDArray[np.int64]) -> Floats:
+    """Return (6,) float32: the share of each age class among titles of known age; equal ones without any."""
+    counts = np.bincount(ages[ages >= 0], minlength=AGES)
+    shares: Floats = ((counts + 1 / AGES) / (counts.sum() + 1)).astype(np.float32)
+    return shares
 
 
 def unload(arrays: TitleArrays) -> None:

@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from omega.device.titles import TitleArrays
 
 _PLURALS = {"movie": "movies", "series": "series", "documentary": "documentaries"}
+_NEW = {0: "new this year", 1: "came out last year"}
+_OF_AGE = (
+    "what is new",
+    "last year's titles",
+    "titles of recent years",
+    "titles of the last ten years",
+    "older titles",
+    "classics",
+)
 _TIMES = {
     TimeSlot.MORNING: "mornings",
     TimeSlot.AFTERNOON: "afternoons",
@@ -81,13 +90,25 @@ def record_words(name: str, *, well: bool) -> str:
     return f"{name} {'went well' if well else 'did not go well'} before"
 
 
-def popularity_words(share: float, households: int, *, alike: bool) -> str:
+def trend_words(share: float, households: int) -> str:
     """Say who else watches a title: how many households at least, as a shard says, else the operator's share, 0..1."""
-    if not households:
-        return f"{share:.1%} of viewers watch it"
-    return (
-        f"{households:,} households like yours enjoyed it" if alike else f"{households:,} households watched it lately"
-    )
+    return f"{households:,} households watched it lately" if households else f"{share:.1%} of viewers watch it"
+
+
+def audience_words(households: int) -> str:
+    """Say that viewers of this taste watch a title."""
+    return f"{households:,} households like yours enjoyed it"
+
+
+def fresh_words(age: int, value: float) -> str:
+    """Say what is new, from an age class, or else how those who watched it found it."""
+    new = _NEW.get(age) if value > 0 else None
+    return new or ("well liked by who watched it" if value > 0 else "less liked by who watched it")
+
+
+def novelty_words(age: int, value: float) -> str:
+    """Say how the title's age class suits the household."""
+    return f"you {'often' if value > 0 else 'seldom'} watch {_OF_AGE[age]}"
 
 
 def resume_words(title: Title, watch: Watched) -> str:

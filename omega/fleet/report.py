@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omega.core.types import Recommendation
+from omega.core.types import FROM_OTHERS, Recommendation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,5 +148,5 @@ def risen(before: Sequence[Recommendation], after: Sequence[Recommendation]) -> 
         title.content_id
         for place, title in enumerate(after)
         if place < places.get(title.content_id, len(after))
-        and any(reason.kind == "popularity" and reason.weight > 0 for reason in title.reasons)
+        and any(reason.kind in FROM_OTHERS and reason.weight > 0 for reason in title.reasons)
     )

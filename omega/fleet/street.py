@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MOST_NEIGHBORS = 50
 MOST_WEEKS = 6
 """Neighbors watch in the last weeks alone: what is older is no news to a shard."""
-_SPARE_S = 0.3
+_SPARE_S = 0.5
 """What a pull may take to be made."""
 _LOOK_S = 0.1
 
@@ -60,7 +60,8 @@ class Shard:
 class Street:
     """What happens between the neighbors, the households and the shard.
 
-    TVs sync one after the other, so that a seed decides what the shard tells.
+    TVs sync one after the other, each after the pull was made that says what the one before told: what is shown of a
+    title depends on which households were there when it was looked at, and so a seed decides it.
     """
 
     def __init__(self, neighbors: int, shard: Shard, on_step: Callable[[Step], None]) -> None:
@@ -86,6 +87,7 @@ class Street:
     def sync(self, name: str, brain: Brain) -> None:
         """Sync a household's TV, and add to what is known of its syncs."""
         before = self._synced.get(name, Synced(name, 0, 0, 0, 0, 0))
+        time.sleep(max(self._due - time.monotonic(), 0))
         done = self._shard.sync(name, brain)
         self._told_at = time.monotonic()
         shared = brain.status().shared
@@ -99,9 +101,13 @@ class Street:
             error=done.error or before.error,
         )
 
+    @property
+    def _due(self) -> float:
+        return self._told_at + self._shard.pull_s + _SPARE_S
+
     def settle(self) -> None:
         """Wait until what was told last is in the shard's pull."""
-        due = self._told_at + self._shard.pull_s + _SPARE_S
+        due = self._due
         total = max(round((due - time.monotonic()) / _LOOK_S), 0)
         for done in range(total + 1):
             self._on_step(Step("the shard adds up what it was told", done, total))

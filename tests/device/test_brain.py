@@ -215,7 +215,7 @@ def test_reasons_add_up_to_scores_that_fall_down_the_list(
         assert all(lower <= upper + 1e-5 for upper, lower in pairwise(scores))
     everything = [*lists(brain), brain.recommend(k=800)]
     kinds = {reason.kind for found in everything for recommendation in found for reason in recommendation.reasons}
-    assert kinds == {"taste", "context", "skill", "mood", "habit", "continue", "given_up", "variety"}
+    assert kinds == {"taste", "novelty", "context", "skill", "mood", "habit", "continue", "given_up", "variety"}
 
 
 def test_a_rank_is_the_place_in_a_list_without_variety(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
@@ -410,8 +410,8 @@ def test_popularity_that_ships_with_the_catalog_lifts_a_title(open_brain: OpenBr
     assert (plain.why("gladiator-2000").rank or 0) > 1
     assert lifted.why("gladiator-2000").rank == 1
     [reason, *_] = lifted.why("gladiator-2000").recommendation.reasons
-    assert (reason.kind, reason.text) == ("popularity", "40.0% of viewers watch it")
-    assert reason.weight == pytest.approx(0.64 * np.log(4001), abs=1e-4)
+    assert (reason.kind, reason.text) == ("trend", "40.0% of viewers watch it")
+    assert reason.weight == pytest.approx(0.64 * np.log(4001) + 0.36 * np.log(0.4001 / 0.004), abs=1e-4)
 
 
 def test_a_title_that_the_catalog_gets_later_is_no_longer_local(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,15 +15,21 @@ from omega.core.testing.contracts import random_units
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, Title
 from omega.device import ranking
+from omega.device.others import Others
 from omega.device.ranking import TERMS, Evidence, Weights
 from omega.device.taste import Taste
 from omega.device.titles import load_or_embed, unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from omega.core.ports import Floats
     from omega.device.titles import TitleArrays
+
+
+AGE_SHARES = np.full(6, 1 / 6, np.float32)
 
 
 def one_by_one(
@@ -66,6 +71,41 @@ def test_variety_moves_a_copy_of_the_first_down() -> None:
     assert ranking.diverse(total, vectors, np.zeros(3, bool), 3, 0.6)[0] == []
 
 
+@given(st.integers(0, 10_000), st.integers(1, 40), st.sampled_from([0.0, 0.3, 1.0]))
+def test_the_last_places_of_a_list_are_the_best_of_the_rest_with_the_trend_turned_down(
+    seed: int, k: int, breadth: float
+) -> None:
+    random = np.random.default_rng(seed)
+    vectors = np.abs(random_units(30, seed=seed))
+    terms = random.normal(size=(30, len(TERMS))).astype(np.float32)
+    scores = ranking.Scores(terms, np.zeros((30, 0), np.float32), np.zeros(30, np.float32))
+    allowed = random.random(30) < 0.8
+    places = ranking.places(scores, vectors, allowed, k, only(breadth=breadth, variety=0.3))
+    rows = [place.row for place in places]
+    assert len(set(rows)) == len(rows) == min(k, allowed.sum())
+    loud = [place for place in places if not place.quiet]
+    first = k - round(breadth * k)
+    best_by_score = one_by_one(terms.sum(axis=1), vectors, allowed, first, 0.3)
+    assert [place.row for place in loud] == [row for row, _ in best_by_score]
+    assert np.allclose([place.variety for place in loud], [-penalty for _, penalty in best_by_score], atol=1e-5)
+    turned_down = terms.copy()
+    for row, column in itertools.product(range(30), range(2)):
+        turned_down[row, column] *= 0.35 if terms[row, column] > 0 else 1
+    left = allowed & ~np.isin(np.arange(30), rows[: len(loud)])
+    for at, place in enumerate(places[len(loud) :], len(loud)):
+        above = vectors[rows[:at]]
+        value: dict[int, float] = {
+            row: turned_down[row].sum() - max([0.0, *(0.3 * (above @ vectors[row]))])
+            for row in np.flatnonzero(left).tolist()
+        }
+        best = max(value.values())
+        assert value[place.row] == pytest.approx(best, abs=1e-4)
+        assert place.variety == pytest.approx(best - turned_down[place.row].sum(), abs=1e-4)
+        left[place.row] = False
+    shown = [float((scores.quiet if p.quiet else terms)[p.row].sum()) + p.variety for p in places]
+    assert all(low <= high + 1e-4 for high, low in itertools.pairwise(shown)), "scores fall"
+
+
 def test_only_the_pool_competes_but_a_long_list_is_whole() -> None:
     total = np.arange(500, 0, -1).astype(np.float32)
     vectors = random_units(500)
@@ -91,14 +131,31 @@ def test_a_habit_counts_by_nearness_outcome_and_likeness() -> None:
     assert np.allclose(ranking.habit_shares(titles, evidence), expected, atol=1e-6)
 
 
-def test_popularity_is_a_log_above_its_floor() -> None:
-    logs = ranking.popularity(np.array([0, 0.0001, 0.0999], np.float32), np.zeros(3, np.int64))
-    assert np.allclose(logs, [0, np.log(2), np.log(1000)], atol=1e-4)
+def others(*shares: float, households: Sequence[int] = (), **more: Sequence[float]) -> Others:
+    n = len(shares)
+    arrays = {name: np.array(more.get(name, [0] * n), np.float32) for name in ("quality", "nearness")}
+    return Others(np.array(shares, np.float32), np.array(households or [0] * n), **arrays)
+
+
+def only(**weights: float) -> Weights:
+    return Weights(**(dict.fromkeys(Weights.__struct_fields__, 0.0) | weights))
+
+
+def test_the_trend_is_a_log_above_its_floor_and_once_more_for_what_is_well_known() -> None:
+    told = others(0, 0.0001, 0.0999)
+    assert np.allclose(ranking.trend(told, only(trend=1)), [0, np.log(2), np.log(1000)], atol=1e-4)
+    assert np.allclose(ranking.trend(told, only(surge=1)), [0, 0, np.log(25)], atol=1e-4)
+
+
+def test_what_is_fresh_is_new_or_liked() -> None:
+    told = others(0, 0, 0, quality=(0.5, 0, -1))
+    found = ranking.fresh(told, np.array([0, 1, -1]), only(this_year=3, last_year=2, quality=10))
+    assert found.tolist() == [8, 2, -10]
 
 
 def test_what_few_households_say_counts_little() -> None:
-    shares, households = np.full(4, 0.0999, np.float32), np.array([0, 5, 20, 20_000])
-    logs = ranking.popularity(shares, households)
+    told = others(*[0.0999] * 4, households=(0, 5, 20, 20_000))
+    logs = ranking.trend(told, only(trend=1))
     assert np.allclose(logs / np.log(1000), [1, 0.2, 0.5, 0.999], atol=1e-4)
 
 
@@ -113,22 +170,29 @@ def three() -> TitleArrays:
 def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
     taste = Taste(2, 384)
     for slot in (0, 0, 1):  # a war movie in context 0, a music series in context 1
-        taste.add(slot, 1000, three.centered[slot * 2], three.genres[slot * 2], slot)
+        taste.add(slot, 1000, three.centered[slot * 2], three.genres[slot * 2], slot, age=3)
     mood = three.genre_vectors[1]
     evidence = Evidence(np.array([0.5], np.float32), np.array([1], np.float32), three.centered[:1])
     resume, given_up = np.array([0, 1, 0], np.float32), np.array([0, 0, -1], np.float32)
     lift, own = np.array([0.5, -0.5, 0.2, 0, 0], np.float32), np.array([0.25, 0, 0], np.float32)
-
-    leanings = taste.leanings(0, three.genre_shares, three.kind_shares)
+    told = others(0, 0.1, 0, quality=(0, 0, 1), nearness=(0.5, 0, 0))
+    ages = np.array([0, 1, 3])
+    leanings = taste.leanings(0, three.genre_shares, three.kind_shares, AGE_SHARES)
 
     def terms(weights: Weights) -> Floats:
-        scores = ranking.score(three, leanings, mood, lift, evidence, own, resume, given_up, weights)
+        scores = ranking.score(three, told, ages, leanings, mood, lift, evidence, own, resume, given_up, weights)
         assert np.allclose(scores.total, scores.terms.sum(axis=1))
         return scores.terms
 
-    nothing = Weights(**dict.fromkeys(Weights.__struct_fields__, 0.0))
-    assert not terms(nothing).any()
+    assert not terms(only()).any()
     for field, term in {
+        "trend": "trend",
+        "surge": "trend",
+        "this_year": "fresh",
+        "last_year": "fresh",
+        "quality": "fresh",
+        "alike": "audience",
+        "novelty": "novelty",
         "genre": "taste",
         "content": "taste",
         "context_genre": "context",
@@ -137,11 +201,10 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
         "skill": "skill",
         "habit": "habit",
         "own": "habit",
-        "popularity": "popularity",
         "resume": "continue",
         "given_up": "given_up",
     }.items():
-        moved = terms(msgspec.structs.replace(nothing, **{field: 1.0}))
+        moved = terms(only(**{field: 1.0}))
         assert [name for column, name in enumerate(TERMS) if moved[:, column].any()] == [term]
 
 
@@ -152,7 +215,9 @@ def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) ->
     nothing = np.zeros(3, np.float32)
     found = ranking.score(
         three,
-        taste.leanings(0, three.genre_shares, three.kind_shares),
+        others(0, 0, 0),
+        np.full(3, 4),
+        taste.leanings(0, three.genre_shares, three.kind_shares, AGE_SHARES),
         None,
         np.zeros(5, np.float32),
         evidence,
@@ -163,7 +228,7 @@ def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) ->
     ).terms
     war, music = np.log([(0 + 5 * 2 / 3) / 6 / (2 / 3), (1 + 5 / 3) / 6 / (1 / 3)])
     cosines = three.centered @ three.centered[2]
-    assert np.allclose(found[:, 0], 0.52 * np.array([war, war, music]) + 0.94 * cosines, atol=1e-5)
+    assert np.allclose(found[:, TERMS.index("taste")], 0.52 * np.array([war, war, music]) + 0.94 * cosines, atol=1e-5)
     assert not found[:, TERMS.index("mood")].any()
 
 

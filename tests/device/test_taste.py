@@ -35,7 +35,7 @@ def watched(*events: tuple[int, int, int]) -> Taste:
     """Return the taste of (slot, milli, genre) events; genre 0 points east and is a movie, genre 1 north, a series."""
     taste = Taste(genre_count=2, dimensions=2)
     for slot, milli, genre in events:
-        taste.add(slot, milli, (EAST, NORTH)[genre], np.eye(2, dtype=np.float32)[genre], genre)
+        taste.add(slot, milli, (EAST, NORTH)[genre], np.eye(2, dtype=np.float32)[genre], genre, age=2 + genre)
     return taste
 
 
@@ -45,6 +45,7 @@ def shares(*of: float) -> Floats:
 
 HALVES = shares(0.5, 0.5)
 KINDS = shares(0.5, 0.3, 0.2)
+AGES = shares(0.1, 0.1, 0.2, 0.2, 0.2, 0.2)
 histories = st.lists(st.tuples(st.integers(0, SLOTS - 1), st.integers(0, 1000), st.integers(0, 1)), max_size=60)
 slots = st.integers(0, SLOTS - 1)
 
@@ -82,16 +83,16 @@ def test_the_vector_halves_in_ten_events_of_its_context_and_the_counts_in_twenty
 
 
 def test_nothing_known_leans_nowhere() -> None:
-    leanings = watched().leanings(2, shares(0.8, 0.2), KINDS)
+    leanings = watched().leanings(2, shares(0.8, 0.2), KINDS, AGES)
     assert not leanings.vector.any()
     assert leanings.liked == 0
-    for found in (leanings.genres, leanings.slot_genres, leanings.slot_kinds):
+    for found in (leanings.genres, leanings.slot_genres, leanings.slot_kinds, leanings.ages):
         assert np.allclose(found, 0, atol=1e-6)
 
 
 def test_genres_are_logs_against_the_catalogs_shares() -> None:
     """One liked event of genre 0, mixed with five average ones: (1 + 5 x .2) / 6 and (0 + 5 x .8) / 6."""
-    leanings = watched((0, 1000, 0)).leanings(0, shares(0.2, 0.8), KINDS)
+    leanings = watched((0, 1000, 0)).leanings(0, shares(0.2, 0.8), KINDS, AGES)
     assert np.allclose(leanings.genres, np.log([2 / 6 / 0.2, 4 / 6 / 0.8]), atol=1e-6)
     assert np.allclose(leanings.vector, EAST)
     assert leanings.liked == 1
@@ -101,8 +102,8 @@ def test_a_contexts_genres_are_logs_against_the_households_own_shares() -> None:
     """All liked is genre 0, so the household's shares are 2/6 and 4/6; its context has seen that one event as well."""
     taste = watched((0, 1000, 0))
     expected = np.log([(1 + 5 * 2 / 6) / 6 / (2 / 6), (5 * 4 / 6) / 6 / (4 / 6)])
-    assert np.allclose(taste.leanings(0, shares(0.2, 0.8), KINDS).slot_genres, expected, atol=1e-6)
-    assert np.allclose(taste.leanings(1, shares(0.2, 0.8), KINDS).slot_genres, 0, atol=1e-6)
+    assert np.allclose(taste.leanings(0, shares(0.2, 0.8), KINDS, AGES).slot_genres, expected, atol=1e-6)
+    assert np.allclose(taste.leanings(1, shares(0.2, 0.8), KINDS, AGES).slot_genres, 0, atol=1e-6)
 
 
 def test_a_contexts_kinds_are_logs_against_all_contexts_kinds() -> None:
@@ -110,7 +111,17 @@ def test_a_contexts_kinds_are_logs_against_all_contexts_kinds() -> None:
     taste = watched((0, 1000, 0), (1, 1000, 1))
     own = np.array([1 + 2.5, 1 + 1.5, 1.0]) / 7
     expected = np.log([(1 + 5 * own[0]) / 6 / own[0], 5 / 6, 5 / 6])
-    assert np.allclose(taste.leanings(0, HALVES, KINDS).slot_kinds, expected, atol=1e-6)
+    assert np.allclose(taste.leanings(0, HALVES, KINDS, AGES).slot_kinds, expected, atol=1e-6)
+
+
+def test_ages_are_logs_against_the_catalogs_shares() -> None:
+    """One liked title of the last ten years, mixed with five average ones; one of unknown age says nothing."""
+    taste = Taste(genre_count=2, dimensions=2)
+    taste.add(0, 1000, EAST, HALVES, 0, age=3)
+    taste.add(0, 1000, EAST, HALVES, 0, age=None)
+    decayed = 2 ** (-1 / 25)
+    expected = [np.log((decayed * (age == 3) + 5 * AGES[age]) / (decayed + 5) / AGES[age]) for age in range(6)]
+    assert np.allclose(taste.leanings(0, HALVES, KINDS, AGES).ages, expected, atol=1e-6)
 
 
 def test_contexts_count_by_how_alike_their_shares_are() -> None:
@@ -128,7 +139,7 @@ def test_a_mixture_is_the_sum_over_contexts_by_how_much_each_counts() -> None:
 
     Each context's shares are (3.5, 2.5) / 6 either way around, and of kinds (3.5, 2.5, 1) / 7 of all mixed again.
     """
-    leanings = watched((0, 1000, 0), (1, 1000, 1)).leanings(0, HALVES, KINDS)
+    leanings = watched((0, 1000, 0), (1, 1000, 1)).leanings(0, HALVES, KINDS, AGES)
     own = np.array([3.5, 2.5, 1]) / 7
     here, there = (5 * own + [1, 0, 0]) / 6, (5 * own + [0, 1, 0]) / 6
     alike = 2 * np.sqrt(3.5 * 2.5) / 6 * np.sqrt(here * there).sum()
@@ -140,12 +151,12 @@ def test_a_mixture_is_the_sum_over_contexts_by_how_much_each_counts() -> None:
 
 def test_two_who_watch_at_different_times_are_told_apart() -> None:
     taste = watched(*[(0, 1000, 0), (5, 1000, 1)] * 20)
-    morning, evening = (taste.leanings(slot, HALVES, KINDS) for slot in (0, 5))
+    morning, evening = (taste.leanings(slot, HALVES, KINDS, AGES) for slot in (0, 5))
     assert morning.genres[0] > 0.3 > -0.3 > morning.genres[1]
     assert evening.genres[1] > 0.3 > -0.3 > evening.genres[0]
     assert morning.vector @ EAST > 2 * (morning.vector @ NORTH)
     assert evening.vector @ NORTH > 2 * (evening.vector @ EAST)
-    unused = taste.leanings(3, HALVES, KINDS)
+    unused = taste.leanings(3, HALVES, KINDS, AGES)
     assert np.allclose(unused.genres, 0, atol=0.02), "who never watched then is all of them"
 
 
@@ -154,7 +165,7 @@ def test_one_taste_at_all_times_is_one_sum() -> None:
     liked = float(taste.slot_liked.sum())
     expected = np.log((taste.slot_genres.sum(axis=0) + 5 * HALVES) / (liked + 5) / HALVES)
     for slot in range(SLOTS):
-        leanings = taste.leanings(slot, HALVES, KINDS)
+        leanings = taste.leanings(slot, HALVES, KINDS, AGES)
         assert np.allclose(leanings.genres, expected, atol=1e-5)
         assert np.allclose(leanings.vector, taste.slot_vectors.sum(axis=0), atol=1e-5)
         assert np.allclose(leanings.slot_genres, 0, atol=0.15)
@@ -175,7 +186,7 @@ def test_a_context_counts_whole_for_itself_and_no_other_more(history: Events, sl
 @given(histories, slots)
 def test_a_mixture_lies_within_what_the_contexts_show(history: Events, slot: int) -> None:
     taste = watched(*history)
-    found = np.exp(taste.leanings(slot, HALVES, KINDS).genres) * HALVES
+    found = np.exp(taste.leanings(slot, HALVES, KINDS, AGES).genres) * HALVES
     assert found.sum() == pytest.approx(1, abs=1e-4)
     seen = taste.slot_genres[taste.slot_liked > 0] / taste.slot_liked[taste.slot_liked > 0, None]
     low, high = np.vstack([seen, HALVES]).min(axis=0), np.vstack([seen, HALVES]).max(axis=0)
@@ -185,15 +196,16 @@ def test_a_mixture_lies_within_what_the_contexts_show(history: Events, slot: int
 @given(histories, slots)
 def test_the_order_in_which_contexts_are_told_makes_no_difference(history: Events, slot: int) -> None:
     """So a replay context by context rebuilds what was learned event by event, to the bit."""
-    live = watched(*history).leanings(slot, HALVES, KINDS)
-    replayed = watched(*sorted(history, key=lambda event: event[0])).leanings(slot, HALVES, KINDS)
+    live = watched(*history).leanings(slot, HALVES, KINDS, AGES)
+    replayed = watched(*sorted(history, key=lambda event: event[0])).leanings(slot, HALVES, KINDS, AGES)
     assert np.array_equal(live.vector, replayed.vector)
     assert np.array_equal(live.genres, replayed.genres)
     assert np.array_equal(live.slot_genres, replayed.slot_genres)
     assert np.array_equal(live.slot_kinds, replayed.slot_kinds)
+    assert np.array_equal(live.ages, replayed.ages)
 
 
 def test_a_share_of_nothing_keeps_logs_finite() -> None:
-    leanings = watched((0, 1000, 0)).leanings(0, shares(0, 1), shares(0, 0, 0))
-    for found in (leanings.genres, leanings.slot_genres, leanings.slot_kinds):
+    leanings = watched((0, 1000, 0)).leanings(0, shares(0, 1), shares(0, 0, 0), shares(*[0] * 6))
+    for found in (leanings.genres, leanings.slot_genres, leanings.slot_kinds, leanings.ages):
         assert np.isfinite(found).all()

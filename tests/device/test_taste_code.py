@@ -16,8 +16,8 @@ from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.device import taste_code
-from omega.device.taste_code import age_class, axes_of, code_of, numbers_of, principal_axes, standing
-from omega.device.titles import load_or_embed
+from omega.device.taste_code import axes_of, code_of, numbers_of, principal_axes, standing
+from omega.device.titles import age_class, load_or_embed
 from omega.shard.aggregates import taste_vector
 
 if TYPE_CHECKING:

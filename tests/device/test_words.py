@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def leanings(titles: TitleArrays, genres: dict[str, float], kinds: tuple[float, float, float] = (0, 0, 0)) -> Leanings:
     row = np.array([genres.get(name, 0.0) for name in titles.genre_names], np.float32)
-    return Leanings(np.zeros(384, np.float32), 5.0, row, row, np.array(kinds, np.float32))
+    return Leanings(np.zeros(384, np.float32), 5.0, row, row, np.array(kinds, np.float32), np.zeros(6, np.float32))
 
 
 def weights(titles: TitleArrays, *genres: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -121,7 +121,7 @@ def test_lists_change_by_what_the_shard_named_alone(met: Played, example: Catalo
             assert old.asked == new.asked
             assert set(new.risen) == set(risen(old.titles, new.titles)) <= told
             for title in new.titles:
-                lines = [reason.text for reason in title.reasons if reason.kind == "popularity"]
+                lines = [reason.text for reason in title.reasons if reason.kind == "trend"]
                 assert bool(lines) == (title.content_id in told)
                 assert all(line.endswith(" households watched it lately") for line in lines)
     assert any(answer.risen for after in met.met.heard for answer in after.answers)
@@ -173,7 +173,7 @@ def listed(*titles: tuple[str, str]) -> list[Recommendation]:
 
 def test_risen_is_what_stands_higher_and_is_watched_by_others() -> None:
     before = listed(("a", "context"), ("b", "context"), ("c", "context"), ("d", "context"))
-    after = listed(("c", "popularity"), ("new", "popularity"), ("b", "popularity"), ("d", "context"))
+    after = listed(("c", "trend"), ("new", "audience"), ("b", "trend"), ("d", "context"))
     assert risen(before, after) == ("c", "new")
     assert risen(before, before) == ()
-    assert risen(before, listed(("d", "context"), ("b", "popularity"))) == (), "passed on by others' fall, or kept"
+    assert risen(before, listed(("d", "context"), ("b", "trend"))) == (), "passed on by others' fall, or kept"

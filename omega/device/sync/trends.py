@@ -1,12 +1,10 @@
-"""What the others enjoy: kept from the shard's pulls, and given to ranking as arrays."""
+"""What the others enjoy, as it is kept from the shard's pulls; `omega.device.others` makes arrays of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-import numpy as np
 
 from omega.core.wire import Artifact, Similar, Trend
 
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
 
     from omega.core.ports import DeviceStore
     from omega.core.wire import Pull
-    from omega.device.titles import TitleArrays
 
 Shown = TypeVar("Shown", Trend, Similar)
 LEAST_HOUSEHOLDS = 3
@@ -56,31 +53,6 @@ def read(store: DeviceStore) -> Trends:
 def keep(store: DeviceStore, trends: Trends) -> None:
     """Keep this in place of what was held: 12 kB for 200 titles."""
     store.set_note(_NOTE, msgspec.json.encode(trends))
-
-
-def heard(titles: TitleArrays, trends: Trends) -> TitleArrays:
-    """Return the catalog's arrays with the others' popularity in place of the operator's, if any is known.
-
-    A title's popularity is its share of the households that the pull names, 0 outside of it. Titles that this catalog
-    doesn't have yet are passed over; they count once it has them.
-    """
-    count = len(titles.popularity)
-    trending, similar = _households(trends.trending, count), _households(trends.similar, count)
-    households = np.maximum(trending, similar)
-    if not households.any():
-        return titles
-    shares = (households / households.sum()).astype(np.float32)
-    return replace(titles, popularity=shares, households=households, alike=similar > 0)
-
-
-def _households(trends: Iterable[Trend | Similar], count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return (count,) households by ordinal: what is said of all contexts, else the most that is said of one."""
-    by_context, overall = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    for trend in trends:
-        if trend.title < count:
-            into = overall if trend.slot is None else by_context
-            into[trend.title] = max(into[trend.title], trend.households)
-    return np.where(overall > 0, overall, by_context)
 
 
 def _kept(trends: Iterable[Shown], gone: set[int]) -> tuple[Shown, ...]:

@@ -65,7 +65,7 @@ def test_one_sync_tells_and_hears_and_says_what_it_took(
     brain.observe(HEAT)
     gladiator = example.ordinals["gladiator-2000"]
     before = brain.why("gladiator-2000").rank
-    shard.pull = Pull(header=shard.header, pull_id=3, trending=(Trend(gladiator, None, 12, 900, 0),))
+    shard.pull = Pull(header=shard.header, pull_id=3, trending=(Trend(gladiator, None, 12, 900, 30),))
     syncer = a_syncer(brain, wires, Time())
     report = asyncio.run(syncer.sync())
     assert (report.number, report.outcome, report.error) == (1, Outcome.COUNTED, None)
@@ -75,7 +75,7 @@ def test_one_sync_tells_and_hears_and_says_what_it_took(
     after = brain.why("gladiator-2000")
     assert before
     assert (after.rank or 99) < before
-    [reason] = [reason for reason in after.recommendation.reasons if reason.kind == "popularity"]
+    [reason] = [reason for reason in after.recommendation.reasons if reason.kind == "trend"]
     assert reason.text == "12 households watched it lately"
     again = open_brain(brain._store).why("gladiator-2000")
     assert again.recommendation == after.recommendation, "what the others enjoy outlives the process"
@@ -91,7 +91,7 @@ def test_households_of_a_like_taste_are_named_as_such(
 ) -> None:
     brain = open_brain()
     shard.pull = Pull(
-        header=shard.header, pull_id=3, similar=(Similar(example.ordinals["gladiator-2000"], None, 6, 900, 0),)
+        header=shard.header, pull_id=3, similar=(Similar(example.ordinals["gladiator-2000"], None, 6, 900, 200),)
     )
     asyncio.run(a_syncer(brain, wires, Time()).sync())
     reasons = brain.why("gladiator-2000").recommendation.reasons

@@ -13,14 +13,13 @@ from omega.core.catalog import Catalog
 from omega.core.records import LedgerCounts, Selection
 from omega.core.testing.contracts import DIMENSIONS
 from omega.core.testing.device_fake import MemoryDeviceStore
-from omega.core.testing.fakes import FakeEmbedder
 from omega.core.testing.watching import CONTEXTS, DAY, a_title, a_watch, tell
 from omega.core.types import title_key
 from omega.core.wire import Ack, Artifact, Header, Pull, Push, Reason, Resync, Similar, Trend, title_hash
+from omega.device.others import heard
 from omega.device.sync import trends
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.session import PUSH_BYTES, Outcome, Session
-from omega.device.titles import load_or_embed
 from tests.device.sync.shards import SPACE, Shard
 
 if TYPE_CHECKING:
@@ -281,14 +280,20 @@ def test_a_pull_is_kept_once_and_named_in_the_next_push() -> None:
 
 
 def test_what_the_others_enjoy_takes_the_place_of_the_operators_popularity() -> None:
-    titles = load_or_embed(a_catalog(), FakeEmbedder(), None)
-    trending = a_trend(1, None, 9), a_trend(3, 4, 6), a_trend(3, 5, 3), a_trend(99, None, 6)
-    held = trends.Trends("shard-a", 1, trending)
-    heard = trends.heard(titles, msgspec.structs.replace(held, similar=(Similar(4, None, 3, 900, 0),)))
-    assert heard.households.tolist() == [0, 9, 0, 6, 3, 0, 0, 0, 0, 0]
-    assert np.allclose(heard.popularity, heard.households / 18)
-    assert np.flatnonzero(heard.alike).tolist() == [4]
-    assert trends.heard(titles, trends.Trends()) is titles
+    shipped = np.linspace(0, 0.1, 10, dtype=np.float32)
+    trending = [Trend(1, None, 9, 1000, 16), Trend(3, 4, 6, 800, 8), Trend(3, 5, 3, 0, 40), Trend(99, None, 6, 900, 8)]
+    similar = (Similar(4, None, 3, 600, 191), Similar(1, None, 3, 900, 100))
+    others = heard(shipped, trends.Trends("shard-a", 1, tuple(trending), similar))
+    assert others.households.tolist() == [0, 9, 0, 6, 3, 0, 0, 0, 0, 0]
+    assert np.allclose(others.shares, [0, 3 / 4, 0, 1 / 4, 0, 0, 0, 0, 0, 0]), "2^(16/8) - 1 to 2^(8/8) - 1"
+    assert np.allclose(others.nearness, [0, 0, 0, 0, 191 / 127.5 - 1, 0, 0, 0, 0, 0])
+    assert np.flatnonzero(others.alike).tolist() == [4]
+    mean = (9 * 1.0 + 6 * 0.8 + 3 * 0.6) / 18
+    expected = {1: 5 * (1 - mean) * 9 / 14, 3: 5 * (0.8 - mean) * 6 / 11, 4: 5 * (0.6 - mean) * 3 / 8}
+    assert np.allclose(others.quality, [expected.get(title, 0) for title in range(10)], atol=1e-6)
+    before = heard(shipped, trends.Trends())
+    assert before.shares is shipped
+    assert not before.households.any()
 
 
 def test_damaged_trends_are_nothing() -> None:

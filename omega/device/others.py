@@ -1,0 +1,92 @@
+"""What the others enjoy, as arrays that ranking computes with; n titles, in order of their ordinals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Floats, Integers
+    from omega.core.wire import Similar, Trend
+    from omega.device.sync.trends import Trends
+
+Told = TypeVar("Told", "Trend", "Similar")
+PRIOR_OPINIONS = 5.0
+"""So many indifferent households are mixed into what is said of a title's success."""
+_STEPS_PER_DOUBLING = 8
+"""Of a pull's momentum, which is 8 log2(1 + trend)."""
+_LEAST_MOMENTUM = 0.5
+"""What a pull names is on the rise, were it by so little that its momentum rounds to 0."""
+_POINTS = 5.0
+"""Quality is told in points 0..5, as viewers rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What a shard says of the titles, or before it said anything, what their operator ships."""
+
+    shares: Floats
+    """(n,) float32, 0..1: each title's share of what is watched lately."""
+    households: Integers
+    """(n,) how many at least watch it lately, as the shard says; 0 where it says nothing."""
+    quality: Floats
+    """(n,) float32: points, 0..5, by which it is watched further than the mean, the less certain the nearer to 0."""
+    nearness: Floats
+    """(n,) float32, 0..1: cosine of its audience with this household's taste, of the titles that are near; else 0."""
+
+    @classmethod
+    def shipped(cls, popularity: Floats) -> Others:
+        """Return what the catalog's own popularity (n,) says, all that is known before the first pull."""
+        nothing = np.zeros(len(popularity), np.float32)
+        return cls(popularity, np.zeros(len(popularity), np.int64), nothing, nothing)
+
+    @property
+    def alike(self) -> NDArray[np.bool_]:
+        """(n,) whether those are households of a like taste."""
+        return self.nearness > 0
+
+
+def heard(popularity: Floats, trends: Trends) -> Others:
+    """Return what a pull says, in place of the operator's popularity (n,) if it names any title.
+
+    A title's share is its part of the trend of all that the pull names; what it doesn't name has none. Titles that this
+    catalog doesn't have yet are passed over; they count once it has them.
+    """
+    count = len(popularity)
+    trending, similar = _whole(trends.trending, count), _whole(trends.similar, count)
+    if not trending and not similar:
+        return Others.shipped(popularity)
+    momentum, nearness = np.zeros(count), np.zeros(count, np.float32)
+    households, success = np.zeros(count, np.int64), np.zeros(count)
+    for title, near in similar.items():
+        households[title], success[title] = near.households, near.success
+        nearness[title] = max(near.nearness / 127.5 - 1, 0.0)
+    for title, trend in trending.items():
+        households[title], success[title] = max(households[title], trend.households), trend.success
+        momentum[title] = 2.0 ** (max(trend.momentum, _LEAST_MOMENTUM) / _STEPS_PER_DOUBLING) - 1
+    named = households > 0
+    mean = float(success @ households / households.sum())
+    certain = households / (households + PRIOR_OPINIONS)
+    quality = np.where(named, _POINTS * (success - mean) / 1000 * certain, 0.0)
+    shares = momentum / max(momentum.sum(), 1.0)
+    return Others(shares.astype(np.float32), households, quality.astype(np.float32), nearness)
+
+
+def _whole(told: Iterable[Told], count: int) -> dict[int, Told]:
+    """Return what is said of each title in all contexts together, else the most that is said of it in one."""
+    found: dict[int, Told] = {}
+    for one in told:
+        known = found.get(one.title)
+        if one.title < count and (known is None or _weight(one) > _weight(known)):
+            found[one.title] = one
+    return found
+
+
+def _weight(one: Trend | Similar) -> tuple[bool, int]:
+    return one.slot is None, one.households

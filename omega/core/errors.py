@@ -6,6 +6,7 @@ OmegaError                 exit 1   something failed
 |   +-- CatalogError                a catalog file or row
 |   +-- ModelError                  a model folder, its files, its space
 |   +-- SettingsError               a settings file, environment variable or flag
+|   +-- SumsError                   what a shard tells its federation
 +-- StoreError             exit 3   the device's store can't be opened, read or written
 |   +-- DamagedStoreError           its file is damaged
 +-- PluginError            exit 4   a plugin is missing or broken
@@ -52,6 +53,15 @@ class ModelError(InputError):
 
 class SettingsError(InputError):
     """A setting has an unknown name or a value out of range; the message says where it came from."""
+
+
+class SumsError(InputError):
+    """What a shard tells its federation is refused; `reason` is one word, for reports and counters."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep the `reason` beside the words: garbage, nan, negative, lineage ..."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class StoreError(OmegaError):

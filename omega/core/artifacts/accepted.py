@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from omega.core.artifacts.manifest import (
-    LIMIT_BYTES,
     MAX_MANIFEST_BYTES,
+    TV_LIMIT_BYTES,
     Kind,
     Manifest,
     Named,
@@ -47,7 +47,7 @@ class Accepted:
     """The artifacts of one TV, in a folder that one process at a time works on."""
 
     def __init__(
-        self, folder: Path, keys: Keyring, limits: Mapping[Kind, int] = LIMIT_BYTES, *, shipped: Path | None = None
+        self, folder: Path, keys: Keyring, limits: Mapping[Kind, int] = TV_LIMIT_BYTES, *, shipped: Path | None = None
     ) -> None:
         """Read the folder, which needn't be there; `keys` are the operator's pinned ones, `limits` bytes by kind.
 

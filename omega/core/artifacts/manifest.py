@@ -48,6 +48,8 @@ class Kind(StrEnum):
     FACTORS = "factors"
     AUDIENCE = "audience"
     NEIGHBORS = "neighbors"
+    BOARD = "board"
+    """What shards tell together: they read it, no TV is ever sent one, and the wire has no number for it."""
 
 
 LIMIT_BYTES: Final[Mapping[Kind, int]] = MappingProxyType(
@@ -58,7 +60,12 @@ LIMIT_BYTES: Final[Mapping[Kind, int]] = MappingProxyType(
         Kind.FACTORS: 16 * 2**20,
         Kind.AUDIENCE: 2**20,
         Kind.NEIGHBORS: 16 * 2**20,
+        Kind.BOARD: 16 * 2**20,
     }
+)
+"""How large one of each kind may be."""
+TV_LIMIT_BYTES: Final[Mapping[Kind, int]] = MappingProxyType(
+    {kind: limit for kind, limit in LIMIT_BYTES.items() if kind is not Kind.BOARD}
 )
 """What a TV takes of each kind at most; it holds two of a kind on disk and works on one in memory."""
 

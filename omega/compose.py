@@ -212,6 +212,9 @@ def open_brain(
                 raise
             store = opened.enter_context(closing(open_store(settings, embedder.dimensions, in_memory=in_memory)))
             ready = brain(store, embedder, catalog, arrays, now=clock, mover=mover)
+        if accepted:
+            for found in extra_module("omega.device.sync.downloads", "device").taken(accepted):
+                ready.adopt(found)
         if settings.memory == "lite":
             titles.unload(arrays)
             trim_memory()

@@ -16,7 +16,7 @@ from omega.device.memory.contexts import asked_context
 from omega.device.memory.episodes import given_up
 from omega.device.memory.lifts import lifts
 from omega.device.memory.patterns import context_shares, own_record
-from omega.device.ranking import Evidence
+from omega.device.ranking import Evidence, Known
 from omega.device.titles import KINDS, age_shares, unit
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class Asking:
         lift = lifts(sums, day, time, now.timestamp())
         own = own_record(member.own, context_shares(slot))
         gone = given_up(member.given_up_at_s, now.timestamp())
-        scores = ranking.score(titles, others, ages, leanings, mood, lift, evidence, own, resume, gone, weights)
+        known = Known(leanings, lift, own, resume, gone, self._household.likeness, len(member.last))
+        scores = ranking.score(titles, others, ages, known, mood, evidence, weights)
         limits = [age for age in (context.max_age, profile.age if profile else None) if age is not None]
         limit = min(limits, default=None)
         fitting = np.ones(len(self._titles.ages), np.bool_) if limit is None else self._titles.ages <= limit

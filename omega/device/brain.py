@@ -14,6 +14,7 @@ import msgspec
 import omega
 from omega.core.errors import InputError, shown
 from omega.core.parsing import check_event, check_profile
+from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
 from omega.core.types import Recommendation, ViewContext, pattern_id, success_rate
 from omega.device import backup, ranking
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from random import Random
 
+    from omega.core.audience import Basis
     from omega.core.catalog import Catalog
     from omega.core.ports import DeviceStore, Embedder, Floats
     from omega.core.records import WatchRecord
@@ -94,6 +96,7 @@ class Brain:
         self.weights = weights or Weights()
         """How much each part counts; holds from the next question on."""
         self._mover = mover
+        self._basis: Basis | None = None  # of audiences
         self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
@@ -295,7 +298,15 @@ class Brain:
 
     def listen(self) -> None:
         """Take over what the others enjoy, as a session has just stored it."""
-        self._household.others = self._heard(self._titles)
+        self._household.hear(self._heard(self._titles), self._basis)
+
+    def adopt(self, found: Basis | RankingWeights) -> None:
+        """Go by these weights from now on, or read audiences by this map, as soon as a pull names it."""
+        if isinstance(found, RankingWeights):
+            self.weights = self.weights.fitted(found)
+        else:
+            self._basis = found
+            self.listen()
 
     def sync(self, *, begin: bool = True) -> Report:
         """Begin a sync now, unless `begin` is False, and return the report of the one that ended last.
@@ -416,13 +427,13 @@ class Brain:
     def _read(self) -> None:
         """Read everything that is held in memory from the store."""
         zone = self._now().tzinfo
-        others = self._heard(self._titles)
-        self._household = Household(self._store, self._embedder, self._catalog, self._titles, others, zone)
+        told = self._heard(self._titles), self._basis
+        self._household = Household(self._store, self._embedder, self._catalog, self._titles, *told, zone)
         self._asking = Asking(self._store, self._household, self._embed)
         self._mode = Mode((self._store.note(_MODE) or Mode.LEARNING.encode()).decode())
 
     def _heard(self, titles: TitleArrays) -> Others:
-        return heard(titles.popularity, trends.read(self._store))
+        return heard(titles.popularity, trends.read(self._store), self._basis)
 
     def _follow(self) -> None:
         """Read the store again if another process wrote."""
@@ -460,8 +471,8 @@ class Brain:
             return
         local, now = self._household.local.values(), self._now()
         if found := self._mover.tend(self._embedder, local, now.timestamp(), budget_ms):
-            embedder, titles, others = found.embedder, found.titles, self._heard(found.titles)
-            household = Household(self._store, embedder, self._catalog, titles, others, now.tzinfo, found.local)
+            embedder, titles, told = found.embedder, found.titles, (self._heard(found.titles), self._basis)
+            household = Household(self._store, embedder, self._catalog, titles, *told, now.tzinfo, found.local)
             self._embedder.close()
             self._embedder, self._household, self._titles = embedder, household, titles
             self._asking = Asking(self._store, household, self._embed)

@@ -158,7 +158,7 @@ def _others_text(kind: str, value: float, asked: Asked, row: int) -> str:
         case "novelty":
             text = words.novelty_words(age, value)
         case _:
-            text = words.audience_words(households)
+            text = words.audience_words(households, value, asked=bool(asked.others.alike[row]))
     return text
 
 

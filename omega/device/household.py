@@ -12,11 +12,13 @@ import numpy as np
 from omega.core.errors import InputError, shown
 from omega.core.records import Watched
 from omega.core.types import SLOTS, ContentType, Title
+from omega.core.wire import space_code
 from omega.device import taste_code
 from omega.device.history import is_finished, is_given_up, is_waiting
 from omega.device.memory.contexts import day_and_time
 from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, recall
 from omega.device.memory.skill_library import SkillLibrary
+from omega.device.others import likeness
 from omega.device.taste import REPLAYED_EVENTS, Taste
 from omega.device.titles import KINDS, age_class, unit
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from omega.core.audience import Basis
     from omega.core.catalog import Catalog
     from omega.core.ports import DeviceStore, Embedder, Floats, Integers
     from omega.core.records import PatternRecord, Profile, WatchRecord
@@ -116,6 +119,7 @@ class Household:
         catalog: Catalog,
         titles: TitleArrays,
         others: Others,
+        basis: Basis | None,
         zone: tzinfo | None,
         embedded: Mapping[str, Floats] | None = None,
     ) -> None:
@@ -127,6 +131,8 @@ class Household:
         self.catalog = catalog
         self.titles = titles
         self.others = others
+        self._basis = basis
+        self._likeness: Floats | None = None
         self._store = store
         self._embedder = embedder
         self.version = store.version()
@@ -163,13 +169,25 @@ class Household:
             raise InputError(f"profile is {shown(name)}, allowed: {names}: make it with omega device profiles NAME")
         return profile
 
+    @property
+    def likeness(self) -> Floats:
+        """(n,) how like this household each title's audience is, in log odds; 0 where nothing is known."""
+        if self._likeness is None:
+            self._likeness = likeness(self.others.audiences, self._place(), len(self.catalog))
+        return self._likeness
+
+    def hear(self, others: Others, basis: Basis | None) -> None:
+        """Take in what the others enjoy, and the map of their audiences."""
+        self.others, self._basis, self._likeness = others, basis, None
+
     def taste_code(self, midnight: datetime) -> bytes:
         """Return the code of what the household watched of the catalog before this day; empty without any.
 
         One code for all that a day contributes: several cost no more than one, and the order of a day stays at home.
         """
         if self._day_code is None or self._day_code[0] != midnight:
-            self._day_code = midnight, self._coded(midnight)
+            standing = self._standing(midnight.timestamp())
+            self._day_code = midnight, b"" if standing is None else taste_code.code_of(standing)
         return self._day_code[1]
 
     def title(self, content_id: str) -> Title:
@@ -195,6 +213,7 @@ class Household:
         if local:
             self.local[title.id] = title
         self.newest_at_s = max(self.newest_at_s, watch.at)
+        self._likeness = None
         for profile in {None, watch.profile} & self._members.keys():
             member = self._members[profile]
             known = member.last.get(watch.content_id)
@@ -204,10 +223,22 @@ class Household:
             member.remind([(watch, self._centered(watch.content_id))])
         self.skills.add(watch)
 
-    def _coded(self, midnight: datetime) -> bytes:
-        axes, end_s = taste_code.axes_of(self._embedder.space), midnight.timestamp()
+    def _place(self) -> Floats | None:
+        """Return where the household is on the map, (12,); None where it has none, or nothing was watched."""
+        basis = self._basis
+        if basis is None or self.others.audiences is None or basis.space != space_code(self._embedder.space):
+            return None
+        if (standing := self._standing()) is None:
+            return None
+        numbers = standing / taste_code.STEPS - np.array(basis.mean, np.float32)
+        place: Floats = np.array(basis.projection, np.float32) @ numbers
+        return place
+
+    def _standing(self, end_s: float = np.inf) -> Floats | None:
+        """Return (44,) where the household stood at a moment; None without a title of the catalog, or in its space."""
+        axes = taste_code.axes_of(self._embedder.space)
         if axes is None:
-            return b""
+            return None
         watched: dict[int, WatchRecord] = {}  # by ordinal, the latest first
         for event in sorted(self._store.events(CODED_EVENTS), key=lambda event: -event.at):
             ordinal = self.catalog.ordinals.get(event.content_id)
@@ -215,9 +246,9 @@ class Household:
                 watched.setdefault(ordinal, event)
         rows = list(watched)[: taste_code.LATEST_TITLES]
         if not rows:
-            return b""
+            return None
         ages = [age_class(self._year(watched[row]), self.catalog.titles[row].year) for row in rows]
-        return taste_code.code_of(taste_code.standing(axes, self.titles.centered[rows], ages))
+        return taste_code.standing(axes, self.titles.centered[rows], ages)
 
     def _episode(self, row_id: int, watch: WatchRecord) -> Episode:
         day, time = day_and_time(datetime.fromtimestamp(watch.at, self.zone))

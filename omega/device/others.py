@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from omega.core.audience import AUDIENCE_NUMBERS, unpacked_code
+from omega.core.wire import ArtifactKind
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
+    from omega.core.audience import Basis
     from omega.core.ports import Floats, Integers
     from omega.core.wire import Similar, Trend
     from omega.device.sync.trends import Trends
@@ -28,6 +32,16 @@ _POINTS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Audiences:
+    """Where the audiences of m titles are."""
+
+    titles: Integers
+    """(m,) ordinals."""
+    points: Floats
+    """(m, 12) float32."""
+
+
+@dataclass(frozen=True, slots=True)
 class Others:
     """What a shard says of the titles, or before it said anything, what their operator ships."""
 
@@ -39,6 +53,9 @@ class Others:
     """(n,) float32: points, 0..5, by which it is watched further than the mean, the less certain the nearer to 0."""
     nearness: Floats
     """(n,) float32, 0..1: cosine of its audience with this household's taste, of the titles that are near; else 0."""
+
+    audiences: Audiences | None = None
+    """Where titles' audiences are on the map that the TV has; None without codes, or without their map."""
 
     @classmethod
     def shipped(cls, popularity: Floats) -> Others:
@@ -52,8 +69,10 @@ class Others:
         return self.nearness > 0
 
 
-def heard(popularity: Floats, trends: Trends) -> Others:
+def heard(popularity: Floats, trends: Trends, basis: Basis | None = None) -> Others:
     """Return what a pull says, in place of the operator's popularity (n,) if it names any title.
+
+    Its audience codes count if they are of the `basis` that the TV has: the pull names the version.
 
     A title's share is its part of the trend of all that the pull names; what it doesn't name has none. Titles that this
     catalog doesn't have yet are passed over; they count once it has them.
@@ -75,7 +94,31 @@ def heard(popularity: Floats, trends: Trends) -> Others:
     certain = households / (households + PRIOR_OPINIONS)
     quality = np.where(named, _POINTS * (success - mean) / 1000 * certain, 0.0)
     shares = momentum / max(momentum.sum(), 1.0)
-    return Others(shares.astype(np.float32), households, quality.astype(np.float32), nearness)
+    audiences = _audiences(trending, basis) if basis and _named_basis(trends) == basis.version else None
+    return Others(shares.astype(np.float32), households, quality.astype(np.float32), nearness, audiences)
+
+
+def likeness(audiences: Audiences | None, place: Floats | None, count: int) -> Floats:
+    """Return (count,) float32: the log odds, up to a factor, that a household at `place` (12,) is in each audience.
+
+    x . a - |a|^2 / 2, Fisher's linear discriminant where all audiences are as wide; 0 where nothing is known.
+    """
+    odds = np.zeros(count, np.float32)
+    if audiences is not None and place is not None:
+        points = audiences.points
+        odds[audiences.titles] = points @ place - (points * points).sum(axis=1) / 2
+    return odds
+
+
+def _named_basis(trends: Trends) -> int:
+    versions = [artifact.version for artifact in trends.artifacts if artifact.kind == ArtifactKind.AUDIENCE_BASIS]
+    return max(versions, default=0)
+
+
+def _audiences(trending: dict[int, Trend], basis: Basis) -> Audiences:
+    told = {title: unpacked_code(trend.audience) for title, trend in trending.items() if trend.audience}
+    points = np.array(list(told.values()), np.float32).reshape(len(told), AUDIENCE_NUMBERS)
+    return Audiences(np.array(list(told), np.int64), points * np.array(basis.scale, np.float32))
 
 
 def _whole(told: Iterable[Told], count: int) -> dict[int, Told]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omega.core.ports import Floats
+    from omega.core.ranking_weights import RankingWeights
     from omega.device.others import Others
     from omega.device.taste import Leanings
     from omega.device.titles import TitleArrays
@@ -49,6 +50,7 @@ MOOD_FLOOR = 0.18
 _SHARE_FLOOR = 1e-4
 _WELL_KNOWN_SHARE = 0.004
 """Above it a title's share counts once more."""
+_SETTLED_TITLES, _SETTLED_SHARE = 15.0, 0.6
 PRIOR_HOUSEHOLDS = 20.0
 """So many households count half of what any number would."""
 _SIMILARITY_SOFTNESS = 0.05
@@ -68,6 +70,7 @@ class Weights(msgspec.Struct, frozen=True):
     content: float = 0.94
     novelty: float = 0.51
     alike: float = 1.0
+    """Per unit of cosine with an audience that the shard was asked for."""
     context_genre: float = 0.65
     context_kind: float = 0.6
     skill: float = 1.0
@@ -80,6 +83,10 @@ class Weights(msgspec.Struct, frozen=True):
     breadth: float = 0.3
     """Which part of a list is filled with the trend turned down, 0..1."""
 
+    def fitted(self, found: RankingWeights) -> Weights:
+        """Return the same with what a fit found in place of the first ten."""
+        return msgspec.structs.replace(self, **msgspec.structs.asdict(found))
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -91,6 +98,25 @@ class Evidence:
     """(m,) success rates, 0..1."""
     centered: Floats
     """(m, 384) centered title vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of who asks; n titles, g genres."""
+
+    leanings: Leanings
+    lift: Floats
+    """(g + 3,) what the skill library says of each genre and kind."""
+    record: Floats
+    """(n,) how each title itself went."""
+    resume: Floats
+    """(n,) 0..1, how much it waits to be continued."""
+    given_up: Floats
+    """(n,) -1..0."""
+    likeness: Floats
+    """(n,) how like this household the title's audience is, in log odds; 0 where nothing is known."""
+    watched: int
+    """By how many titles that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,39 +159,34 @@ def score(
     titles: TitleArrays,
     others: Others,
     ages: NDArray[np.int64],
-    leanings: Leanings,
+    known: Known,
     mood: Floats | None,
-    lift: Floats,
     evidence: Evidence,
-    own: Floats,
-    resume: Floats,
-    given_up: Floats,
     weights: Weights,
 ) -> Scores:
     """Return every title's terms.
 
-    `ages` (n,) are the titles' age classes; `mood` (384,) is what the mood adds to the context's text, or None; `lift`
-    (g + 3,) what the skill library says of each genre and kind; `own` (n,) how a title itself went; `resume` (n,) is
-    0..1, how much a title waits to be continued, `given_up` (n,) -1..0.
+    `ages` (n,) are the titles' age classes; `mood` (384,) is what the mood adds to the context's text, or None.
     """
+    leanings = known.leanings
     content = _cosines(titles.centered, leanings.vector)
     genre = titles.genres @ leanings.genres
     slot_genre = titles.genres @ leanings.slot_genres
     slot_kind = leanings.slot_kinds[titles.kinds]
     habits = weights.habit * habit_shares(titles.centered, evidence)
-    recorded = weights.own * own
+    recorded = weights.own * known.record
     terms = (
         trend(others, weights),
         fresh(others, ages, weights),
-        weights.alike * others.nearness,
+        weights.alike * others.nearness + settled(known.watched, weights) * known.likeness,
         weights.genre * genre + weights.content * content,
         weights.novelty * np.where(ages >= 0, leanings.ages[ages], 0.0),
         weights.context_genre * slot_genre + weights.context_kind * slot_kind,
-        weights.skill * skill_term(lift, titles.genres, titles.kinds),
+        weights.skill * skill_term(known.lift, titles.genres, titles.kinds),
         weights.mood * mood_fit(titles, mood) if mood is not None else np.zeros(len(titles.kinds)),
         habits.sum(axis=1) + recorded,
-        weights.resume * resume,
-        weights.given_up * given_up,
+        weights.resume * known.resume,
+        weights.given_up * known.given_up,
     )
     return Scores(np.stack(terms, axis=1).astype(np.float32), habits, recorded)
 
@@ -219,6 +240,11 @@ def fresh(others: Others, ages: NDArray[np.int64], weights: Weights) -> Floats:
     new = weights.this_year * (ages == 0) + weights.last_year * (ages == 1)
     found: Floats = (new + weights.quality * others.quality).astype(np.float32)
     return found
+
+
+def settled(watched: int, weights: Weights) -> float:
+    """Return how much an audience's log odds count for a household that is known by so many titles."""
+    return weights.audience + weights.audience_settled * (watched / (watched + _SETTLED_TITLES) - _SETTLED_SHARE)
 
 
 def places(scores: Scores, centered: Floats, allowed: NDArray[np.bool_], k: int, weights: Weights) -> list[Place]:

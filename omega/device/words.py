@@ -95,9 +95,11 @@ def trend_words(share: float, households: int) -> str:
     return f"{households:,} households watched it lately" if households else f"{share:.1%} of viewers watch it"
 
 
-def audience_words(households: int) -> str:
-    """Say that viewers of this taste watch a title."""
-    return f"{households:,} households like yours enjoyed it"
+def audience_words(households: int, value: float, *, asked: bool) -> str:
+    """Say whose taste a title is; `asked`: how many of these there are at least was the answer to a question."""
+    if asked:
+        return f"{households:,} households like yours enjoyed it"
+    return "viewers of your taste enjoy it" if value > 0 else "viewers of another taste enjoy it"
 
 
 def fresh_words(age: int, value: float) -> str:

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega.core.catalog import Catalog
+from omega.core.ranking_weights import NAMES, RankingWeights
 from omega.core.testing.contracts import random_units
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, Title
 from omega.device import ranking
 from omega.device.others import Others
-from omega.device.ranking import TERMS, Evidence, Weights
+from omega.device.ranking import TERMS, Evidence, Known, Weights
 from omega.device.taste import Taste
 from omega.device.titles import load_or_embed, unit
 
@@ -133,8 +134,8 @@ def test_a_habit_counts_by_nearness_outcome_and_likeness() -> None:
 
 def others(*shares: float, households: Sequence[int] = (), **more: Sequence[float]) -> Others:
     n = len(shares)
-    arrays = {name: np.array(more.get(name, [0] * n), np.float32) for name in ("quality", "nearness")}
-    return Others(np.array(shares, np.float32), np.array(households or [0] * n), **arrays)
+    quality, nearness = (np.array(more.get(name, [0] * n), np.float32) for name in ("quality", "nearness"))
+    return Others(np.array(shares, np.float32), np.array(households or [0] * n), quality, nearness)
 
 
 def only(**weights: float) -> Weights:
@@ -145,6 +146,18 @@ def test_the_trend_is_a_log_above_its_floor_and_once_more_for_what_is_well_known
     told = others(0, 0.0001, 0.0999)
     assert np.allclose(ranking.trend(told, only(trend=1)), [0, np.log(2), np.log(1000)], atol=1e-4)
     assert np.allclose(ranking.trend(told, only(surge=1)), [0, 0, np.log(25)], atol=1e-4)
+
+
+def test_an_audience_counts_more_for_a_household_that_is_better_known() -> None:
+    weights = only(audience=1, audience_settled=0.5)
+    assert [ranking.settled(watched, weights) for watched in (0, 15, 10**9)] == pytest.approx([0.7, 0.95, 1.2])
+
+
+def test_fitted_weights_take_the_place_of_the_formulas_and_leave_the_others() -> None:
+    found = RankingWeights.of(range(1, 11))
+    weights = Weights(habit=3.0).fitted(found)
+    assert {name: getattr(weights, name) for name in NAMES} == dict(zip(NAMES, range(1, 11), strict=True))
+    assert (weights.habit, weights.variety) == (3.0, Weights().variety)
 
 
 def test_what_is_fresh_is_new_or_liked() -> None:
@@ -178,9 +191,11 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
     told = others(0, 0.1, 0, quality=(0, 0, 1), nearness=(0.5, 0, 0))
     ages = np.array([0, 1, 3])
     leanings = taste.leanings(0, three.genre_shares, three.kind_shares, AGE_SHARES)
+    likeness = np.array([0, 0, 2], np.float32)
+    known = Known(leanings, lift, own, resume, given_up, likeness, 15)
 
     def terms(weights: Weights) -> Floats:
-        scores = ranking.score(three, told, ages, leanings, mood, lift, evidence, own, resume, given_up, weights)
+        scores = ranking.score(three, told, ages, known, mood, evidence, weights)
         assert np.allclose(scores.total, scores.terms.sum(axis=1))
         return scores.terms
 
@@ -192,6 +207,8 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
         "last_year": "fresh",
         "quality": "fresh",
         "alike": "audience",
+        "audience": "audience",
+        "audience_settled": "audience",
         "novelty": "novelty",
         "genre": "taste",
         "content": "taste",
@@ -213,19 +230,9 @@ def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) ->
     taste.add(0, 1000, three.centered[2], three.genres[2], 1)
     evidence = Evidence(np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 384), np.float32))
     nothing = np.zeros(3, np.float32)
-    found = ranking.score(
-        three,
-        others(0, 0, 0),
-        np.full(3, 4),
-        taste.leanings(0, three.genre_shares, three.kind_shares, AGE_SHARES),
-        None,
-        np.zeros(5, np.float32),
-        evidence,
-        nothing,
-        nothing,
-        nothing,
-        Weights(),
-    ).terms
+    leanings = taste.leanings(0, three.genre_shares, three.kind_shares, AGE_SHARES)
+    known = Known(leanings, np.zeros(5, np.float32), nothing, nothing, nothing, nothing, 1)
+    found = ranking.score(three, others(0, 0, 0), np.full(3, 4), known, None, evidence, Weights()).terms
     war, music = np.log([(0 + 5 * 2 / 3) / 6 / (2 / 3), (1 + 5 / 3) / 6 / (1 / 3)])
     cosines = three.centered @ three.centered[2]
     assert np.allclose(found[:, TERMS.index("taste")], 0.52 * np.array([war, war, music]) + 0.94 * cosines, atol=1e-5)

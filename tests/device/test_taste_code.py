@@ -66,7 +66,7 @@ def test_a_code_gives_its_numbers_back_to_half_a_step() -> None:
         code = code_of(numbers)
         assert len(code) == TASTE_BYTES
         told = numbers_of(code)
-        steps = np.repeat((1 / 16, 1 / 7), (32, 12))
+        steps = np.repeat((0.08, 1 / 7), (32, 12))
         inside = np.abs(numbers) <= 7.5 * steps
         assert inside.mean() > 0.9
         assert (np.abs(told - numbers)[inside] <= steps[inside] / 2 + 1e-6).all()

@@ -1,4 +1,6 @@
-"""What a TV takes of the files that its shard names: a later epoch of its catalog, signed by its operator.
+"""What a TV takes of the files that its shard names, signed by its operator.
+
+That is a later epoch of its catalog, the map of audiences, and the weights that ranking goes by.
 
 It comes after a sync, some at a time, and goes on where it stopped: at the next sync, after a restart. What goes wrong
 is told and tried again; the TV goes on with what it has.
@@ -10,7 +12,9 @@ import asyncio
 import logging
 import math
 import time
+from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -19,23 +23,31 @@ from omega.core.artifacts.catalogs import apply_catalog
 from omega.core.artifacts.fetching import Fetcher
 from omega.core.artifacts.manifest import Kind
 from omega.core.artifacts.naming import from_wire
+from omega.core.audience import decode_basis
+from omega.core.catalog import Catalog
 from omega.core.errors import OmegaError, TransportError
 from omega.core.ports import ARTIFACTS
+from omega.core.ranking_weights import decode_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from omega.core.artifacts.accepted import Accepted
     from omega.core.artifacts.manifest import Manifest, Named
-    from omega.core.catalog import Catalog
+    from omega.core.audience import Basis
     from omega.core.ports import Fetched
+    from omega.core.ranking_weights import RankingWeights
     from omega.core.wire import Artifact
     from omega.device.brain import Brain
 
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 2**16
+_DECODED: Final[Mapping[Kind, Callable[[bytes], Basis | RankingWeights]]] = MappingProxyType(
+    {Kind.AUDIENCE: decode_basis, Kind.WEIGHTS: decode_weights}
+)
+"""What is small enough to be used at once, and how it is read; its name is its kind's."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -55,6 +67,16 @@ class Source(Protocol):
         """Fetch what stands at a path; raises TransportError."""
 
 
+def taken(accepted: Accepted) -> list[Basis | RankingWeights]:
+    """Return what the TV has taken before and goes on with; what is damaged is left out, and comes again."""
+    found = []
+    for kind, decoded in _DECODED.items():
+        if (data := accepted.read(kind, kind.value)) is not None:
+            with suppress(OmegaError):
+                found.append(decoded(data))
+    return found
+
+
 class Downloads:
     """Fetches for one brain what it can use, and lets it go on with that; for the brain's own thread and loop."""
 
@@ -69,7 +91,8 @@ class Downloads:
 
     async def fetch(self, artifacts: Iterable[Artifact], source: Source) -> None:
         """Fetch what is wanted of these, within the bounds. Raises OmegaError for what didn't come or isn't taken."""
-        named = [known for artifact in artifacts if (known := from_wire(artifact)) and known.kind is Kind.CATALOG]
+        known = filter(None, map(from_wire, artifacts))
+        named = [one for one in known if one.kind is Kind.CATALOG or one.kind in _DECODED]
         until_s, until_bytes = time.monotonic() + self.bounds.fetch_s, self.fetched_bytes + self.bounds.fetch_bytes
         errors = []
         for one in sorted(named, key=lambda one: -one.version):
@@ -105,13 +128,14 @@ class Downloads:
 
     async def _fetch(self, named: Named, source: Source, until_s: float, until_bytes: int) -> None:
         """Bring an artifact as far as the bounds let it come. What takes long is done in a thread."""
-        current = self._brain.catalog
-        found: list[Catalog] = []
+        current, decoded = self._brain.catalog, _DECODED.get(named.kind)
+        found: list[Catalog | Basis | RankingWeights] = []
 
         def check(_manifest: Manifest, data: bytes) -> None:
-            found.append(apply_catalog(current, data))
+            found.append(decoded(data) if decoded else apply_catalog(current, data))
 
-        fetcher = Fetcher(named, self._accepted, check, CHUNK_BYTES, name=current.lineage)
+        name = named.kind.value if decoded else current.lineage
+        fetcher = Fetcher(named, self._accepted, check, CHUNK_BYTES, name=name)
         while (request := fetcher.request()) and time.monotonic() < until_s and self.fetched_bytes < until_bytes:
             part = range(request.start, request.stop)
             try:
@@ -125,5 +149,9 @@ class Downloads:
                 data = came.data or b""
                 self.fetched_bytes += len(data)
                 await asyncio.to_thread(fetcher.receive, data)
-        if found:
-            self._newer, self._steps = found[-1], None
+        for one in found[-1:]:
+            if isinstance(one, Catalog):
+                self._newer, self._steps = one, None
+            else:
+                self._brain.adopt(one)
+                log.info("%s %d is in use", named.kind, named.version)

@@ -17,13 +17,16 @@ from omega.core.artifacts.keys import Keyring, SigningKey
 from omega.core.artifacts.manifest import LIMIT_BYTES, Kind, Manifest, Patch, digest, seal
 from omega.core.artifacts.naming import to_wire
 from omega.core.artifacts.shelf import Shelf
+from omega.core.audience import Basis
 from omega.core.catalog import Catalog
 from omega.core.errors import ArtifactError, CatalogError, InputError, ModelError, OmegaError, TransportError
+from omega.core.ranking_weights import RankingWeights, encode_weights
+from omega.core.shard_records import TASTE_SPACE
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.testing.transport_contract import ScriptedApp
 from omega.core.types import ContentType, Title
-from omega.core.wire import Artifact, Pull
-from omega.device.sync.downloads import CHUNK_BYTES, Bounds, Downloads
+from omega.core.wire import Artifact, Pull, space_code
+from omega.device.sync.downloads import CHUNK_BYTES, Bounds, Downloads, taken
 from omega.device.sync.runtime import Exchanger, Syncer
 from omega_plugins.transports.loopback import LoopbackTransport, serving
 from tests.device.sync.shards import Shard
@@ -107,6 +110,17 @@ class Tv:
         return self.brain.status().catalog_epoch
 
 
+BASIS = Basis(
+    version=1,
+    space=space_code(TASTE_SPACE),
+    mean=(0.0,) * 44,
+    projection=((0.25,) * 44,) * 12,
+    scale=(0.5,) * 12,
+    genre_shares={"war": 0.25},
+    age_shares=(0.5, 0.5, 0, 0, 0, 0),
+)
+
+
 @pytest.fixture
 def tv(open_brain: OpenBrain, tmp_path: Path) -> Iterator[Tv]:
     app = ScriptedApp()
@@ -124,6 +138,30 @@ def newer(example: Catalog) -> Catalog:
 def large(example: Catalog) -> Catalog:
     """Three chunks and more, however it is packed."""
     return Catalog.build((*example.titles, *(titled(n, Random(n).randbytes(80).hex()) for n in range(3_000))), example)
+
+
+def test_weights_and_the_map_of_audiences_are_used_at_once_and_after_a_restart(tv: Tv) -> None:
+    weights = RankingWeights.of(range(1, 11))
+    files = {Kind.WEIGHTS: encode_weights(weights), Kind.AUDIENCE: BASIS.encode()}
+    made = [tv.shelf.publish(data, kind, KEY, made_at=0) for kind, data in files.items()]
+    tv.give_out()
+    habit = tv.brain.weights.habit
+    tv.fetch(*(to_wire(one.named) for one in made))
+    assert (tv.brain.weights.trend, tv.brain.weights.audience_settled, tv.brain.weights.habit) == (1, 10, habit)
+    assert tv.brain._basis == BASIS
+    tv.restart()
+    assert taken(tv.accepted) == [BASIS, weights]
+    (tv.accepted.folder / made[1].sha256).write_bytes(b"damaged")
+    tv.restart()
+    assert taken(tv.accepted) == [weights]
+
+
+@pytest.mark.parametrize("kind", [Kind.WEIGHTS, Kind.AUDIENCE])
+def test_weights_and_maps_that_make_no_sense_change_nothing(tv: Tv, kind: Kind) -> None:
+    before = tv.brain.weights
+    with pytest.raises(OmegaError):
+        tv.fetch(tv.forge(b'{"format": 1}', kind=kind, name=kind.value))
+    assert (tv.brain.weights, tv.brain._basis, taken(tv.accepted)) == (before, None, [])
 
 
 def test_a_later_epoch_is_taken_used_and_found_again(tv: Tv, newer: Catalog) -> None:

@@ -560,6 +560,14 @@ class ShardStore(ABC):
         """
 
     @abstractmethod
+    def moments(self, day: int) -> Floats:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the sum of e e' over all taste codes that came.
+
+        e is a 1 and the code's numbers, so that the first row is their count and sum; each is decayed to `day` as
+        audiences are. It names no title: with it a federation knows how tastes vary, and which differences are large.
+        """
+
+    @abstractmethod
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return what may be shown of the first `titles` of the catalog in all contexts, the trendiest `most` of it.
 

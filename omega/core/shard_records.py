@@ -39,6 +39,10 @@ FOR_GOOD = 2**32 - 1
 HASH_RANGE = 2**40
 
 
+MOMENT_TITLES = tuple(-1 - HASH_RANGE - row for row in range(1 + TASTE_NUMBERS))
+"""Stand in place of a title for the rows of the taste codes' second moments."""
+
+
 def unknown_title(hashed: int) -> int:
     """Return the reference of a title that the catalog doesn't have, from its 40-bit hash: a negative number."""
     return -1 - hashed

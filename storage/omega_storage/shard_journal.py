@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from omega.core.shard_records import TASTE_NUMBERS
+from omega.core.shard_records import MOMENT_TITLES, TASTE_NUMBERS
 from omega_storage.shard_sums import faded, taste_numbers
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SAMPLE = np.dtype(
 )
 """`sign` is 1 for a contribution, -1 for a retraction."""
 TOLD = np.dtype([("title", "<i8"), ("numbers", "<f4", (1 + TASTE_NUMBERS,))])
-"""What a tick's taste codes add to a title's audience, as of the tick's day."""
+"""What a tick's taste codes add to a title's audience, or to the moments of all of them, as of the tick's day."""
 _MIXER = np.uint32(0x9E3779B1)
 """2^32 over the golden ratio, odd: a multiple of a tag stands anywhere (Knuth's multiplicative hash)."""
 _SAMPLE = Struct("<qIIHBb")  # numpy takes tuples in 2.5 us a sample, this in .3
@@ -68,9 +68,12 @@ def told_of(ticks: Iterable[bytes]) -> Records:
 def _told(heard: Sequence[tuple[int, Sample]], day: int) -> Records:
     titles, place = np.unique([s.title for _, s in heard], return_inverse=True)
     worth = faded(day - np.asarray([s.day for _, s in heard])) * [sign for sign, _ in heard]
-    told = np.zeros(len(titles), TOLD)
-    told["title"] = titles
-    told["numbers"] = _added_up(place, worth[:, None] * taste_numbers([s.taste for _, s in heard]), len(titles))
+    numbers = taste_numbers([s.taste for _, s in heard])
+    weighed = worth[:, None] * numbers
+    told = np.zeros(len(titles) + len(MOMENT_TITLES), TOLD)
+    told["title"] = *titles, *MOMENT_TITLES
+    told["numbers"][: len(titles)] = _added_up(place, weighed, len(titles))
+    told["numbers"][len(titles) :] = weighed.T @ numbers
     return told
 
 

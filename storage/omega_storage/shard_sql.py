@@ -13,6 +13,7 @@ from omega.core.shard_records import (
     ALL_SLOTS,
     BUCKET_DAYS,
     LEAST_HOUSEHOLDS,
+    MOMENT_TITLES,
     TASTE_NUMBERS,
     Aggregate,
     DeviceRow,
@@ -216,6 +217,13 @@ class SqlShardStore(ShardLikeness):
         ascending, place = np.unique(np.asarray(titles, np.int64), return_inverse=True)
         numbers: Floats = self._audiences(ascending)[1][place].astype(np.float32)
         return numbers
+
+    def moments(self, day: int) -> Floats:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the second moments of the taste codes."""
+        self._settled()
+        days, numbers = self._audiences(np.sort(np.asarray(MOMENT_TITLES)))
+        told: Floats = (numbers * faded(day - days)[:, None])[::-1].astype(np.float32)
+        return told
 
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return the trendiest of what may be shown in all contexts."""

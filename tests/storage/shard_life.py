@@ -262,6 +262,7 @@ class ShardLife(RuleBasedStateMachine):
                 assert one.shown.trends == pytest.approx(other.shown.trends, abs=1e-9)
             assert self.real.buckets(one.title, one.slot) == self.fake.buckets(one.title, one.slot)
         assert self.real.audiences([-2, 0, 1, 2]) == pytest.approx(self.fake.audiences([-2, 0, 1, 2]), abs=1e-4)
+        assert self.real.moments(TODAY) == pytest.approx(self.fake.moments(TODAY), abs=1e-3)
         near, expected = (store.nearest(np.ones(TASTE_NUMBERS, np.float32), 9) for store in (self.real, self.fake))
         assert {row.title for row in near} == {row.title for row in expected}
         assert self.real.hidden(TODAY) == self.fake.hidden(TODAY)

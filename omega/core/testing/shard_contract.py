@@ -21,6 +21,7 @@ from omega.core.identity.admission import Candidate
 from omega.core.identity.vouchers import Maker, code_digest, new_code
 from omega.core.shard_records import (
     ALL_SLOTS,
+    AUDIENCE_HALF_LIFE_DAYS,
     BUCKET_DAYS,
     DAY_S,
     DEVICE_ID_BYTES,
@@ -530,6 +531,33 @@ class ShardStoreContract(ABC):
         back = msgspec.structs.replace(a_move(1, 2), retracted=(a_sample(taste=TASTE),))
         told(store, back, day=TODAY + 20)
         assert store.audiences([7])[0, :3].tolist() == pytest.approx([0.5, 1.0, 0.5])
+
+    def test_adds_up_how_taste_codes_vary(self, store: ShardStore) -> None:
+        random = np.random.default_rng(3)
+        codes = [random.integers(0, 256, TASTE_BYTES, np.uint8).tobytes() for _ in range(6)]
+        days = [TODAY - day for day in (0, 5, 20, 0, 1, 40)]
+        samples = [
+            a_sample(title, taste=code, day=day)
+            for title, code, day in zip((7, 8, 9, 7, 8, -3), codes, days, strict=True)
+        ]
+        told(store, a_move(1, 1, *samples[:4]), a_move(2, 1, samples[4], a_sample(9)))
+        told(
+            store,
+            a_move(3, 1, samples[5]),
+            msgspec.structs.replace(a_move(1, 2), retracted=(samples[0],)),
+            day=TODAY + 2,
+        )
+        expected = np.zeros((1 + TASTE_NUMBERS,) * 2)
+        for code, day in list(zip(codes, days, strict=True))[1:]:
+            e = np.array([1, *(nibble - 8 for byte in code for nibble in (byte & 15, byte >> 4))])
+            expected += 2.0 ** ((day - TODAY - 10) / AUDIENCE_HALF_LIFE_DAYS) * np.outer(e, e)
+        found = store.moments(TODAY + 10)
+        assert found.dtype == np.float32
+        assert np.allclose(found, expected, rtol=1e-4, atol=1e-3)
+        audiences = store.audiences([7, 8, 9, -3])
+        assert audiences.any(axis=1).all(), "titles have theirs beside it"
+        assert store.fold({2: 11}) == 1
+        assert np.allclose(store.moments(TODAY + 10), expected, rtol=1e-4, atol=1e-3), "no title is in it"
 
     # --- whose audiences are alike ---
 

@@ -24,6 +24,7 @@ from omega.core.shard_records import (
     LEAST_HOUSEHOLDS,
     LEAST_SUCCESS,
     MAX_TAGS,
+    MOMENT_TITLES,
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
@@ -245,8 +246,9 @@ class MemoryShardStore(ShardStore):
             sums[1] += sign * sample.success_milli
         if sample.taste:
             numbers = [1.0, *(nibble - 8.0 for byte in sample.taste for nibble in (byte & 15, byte >> 4))]
-            day = max(day, self._audiences.get(sample.title, (day,))[0])
-            self._hear(sample.title, day, [sign * n * _faded(day - sample.day) for n in numbers])
+            for title, factor in ((sample.title, 1.0), *zip(MOMENT_TITLES, numbers, strict=True)):
+                at = max(day, self._audiences.get(title, (day,))[0])
+                self._hear(title, at, [sign * factor * n * _faded(at - sample.day) for n in numbers])
         return keys
 
     def _hear(self, title: int, day: int, numbers: Sequence[float]) -> None:
@@ -290,6 +292,12 @@ class MemoryShardStore(ShardStore):
         nothing = 0, [0.0] * (1 + TASTE_NUMBERS)
         rows = [self._audiences.get(title, nothing)[1] for title in titles]
         return np.asarray(rows, np.float32).reshape(len(titles), 1 + TASTE_NUMBERS)
+
+    def moments(self, day: int) -> Floats:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the second moments of the taste codes."""
+        nothing = day, [0.0] * (1 + TASTE_NUMBERS)
+        rows = [self._audiences.get(title, nothing) for title in MOMENT_TITLES]
+        return np.asarray([[n * _faded(day - at) for n in numbers] for at, numbers in rows], np.float32)
 
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return the trendiest of what may be shown in all contexts."""

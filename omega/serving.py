@@ -19,7 +19,7 @@ from omega.core.machine import spare_collector
 from omega.core.settings import Settings
 from omega.doors import grpc_door, kept_secret, quic_door, quic_sockets
 from omega.management import Management
-from omega.shards import MAX_DEVICES, is_one_process, open_shard_store
+from omega.shards import MAX_DEVICES, SHARD_SPACE, is_one_process, open_shard_store
 from omega.title_search import TitleSearch
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     Ready: TypeAlias = Callable[[Mapping[str, int]], None]
     """Hears where a shard listens: http, and what else was asked for."""
 
-SHARD_SPACE = "minilm-int4"
-"""What taste codes are of."""
 KEYS_FILE, TAGS_FILE = "keys.json", "tags.key"
 MOST_WORKERS = 64
 _TAG_KEY_BYTES = 32
@@ -274,5 +272,5 @@ def _files(serving: Serving, catalog: Catalog) -> Published | None:
     if not serving.artifacts:
         return None
     shelves = extra_module("omega.shard.shelves", "shard")
-    files: Published = shelves.Published.open(serving.artifacts, serving.trust, catalog)
+    files: Published = shelves.Published.open(serving.artifacts, serving.trust, catalog, serving.region)
     return files

@@ -42,8 +42,8 @@ from omega.core.wire import (
 from omega.core.wire.samples import pushed
 from omega.device.sync.entry import Entry, Passport
 from omega.device.sync.memberships import Memberships
-from omega.serving import SHARD_SPACE
 from omega.shard.pulls import MOST_SIMILAR, MOST_TRENDING
+from omega.shards import SHARD_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ from omega.core.machine import collector_spared
 from omega.core.shard_records import ALL_SLOTS, DAY_S
 from omega.core.types import SLOTS
 from omega.core.wire import Ack, Header, Push, Row, lineage_code, space_code
-from omega.serving import SHARD_SPACE
+from omega.shards import SHARD_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

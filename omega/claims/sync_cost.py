@@ -37,7 +37,7 @@ from omega.core.wire import (
     split,
 )
 from omega.core.wire.samples import DAY_ODDS
-from omega.serving import SHARD_SPACE
+from omega.shards import SHARD_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -21,9 +21,9 @@ from omega.core.wire import space_code
 from omega.device.sync.entry import Passport, ShardLine
 from omega.device.sync.memberships import Memberships
 from omega.device.sync.runtime import Syncer
-from omega.serving import SHARD_SPACE
 from omega.shard.app import ShardApp
 from omega.shard.shard import Shard
+from omega.shards import SHARD_SPACE
 from omega_plugins.transports.loopback import LoopbackTransport, serving
 from omega_storage.shard_sqlite import SqliteShardStore
 from tests.integration.test_full_sync_cycle import Household, sums_of_ledgers

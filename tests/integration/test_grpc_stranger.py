@@ -20,8 +20,7 @@ from omega.core.testing.shard_contract import sums_of
 from omega.core.types import ViewingEvent, title_key
 from omega.core.wire import lineage_code, space_code, title_hash
 from omega.device.sync import trends
-from omega.serving import SHARD_SPACE
-from omega.shards import make_certificates, make_code
+from omega.shards import SHARD_SPACE, make_certificates, make_code
 from omega_plugins.transports.grpc.protos.generate import PACKAGE, PROTOS, ROOT
 from omega_storage.shard_sqlite import SqliteShardStore
 from tests.shard.serving import Served

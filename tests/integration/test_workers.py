@@ -30,8 +30,7 @@ from omega.core.identity.messages import encode as worded
 from omega.core.shard_records import ALL_SLOTS
 from omega.core.wire import Ack, Header, Push, Row, encode, lineage_code, space_code
 from omega.device.sync.messages import WireCodec
-from omega.serving import SHARD_SPACE
-from omega.shards import open_shard_store
+from omega.shards import SHARD_SPACE, open_shard_store
 from omega_plugins.transports.http.client import HttpClient
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from omega.core.log_lines import SYNC_ID, JsonLines
 from omega.core.types import title_key
 from omega.core.wire import Header, Row, encode, lineage_code, space_code, title_hash
 from omega.management import add_admin
-from omega.serving import SHARD_SPACE
+from omega.shards import SHARD_SPACE
 from omega_plugins.transports.http.client import HttpClient
 from tests.shard.managing import a_key
 from tests.shard.playing import a_push

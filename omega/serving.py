@@ -273,5 +273,5 @@ def _files(serving: Serving, catalog: Catalog) -> Published | None:
     if not serving.artifacts:
         return None
     shelves = extra_module("omega.shard.shelves", "shard")
-    files: Published = shelves.Published.open(serving.artifacts, serving.trust, catalog)
+    files: Published = shelves.Published.open(serving.artifacts, serving.trust, catalog, serving.region)
     return files

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from omega.compose import extra_module
 from omega.core.errors import InputError, StoreError, shown
 from omega.core.settings import resolve
+from omega.core.shard_records import DAY_S, TASTE_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from omega.core.catalog import Catalog
     from omega.core.identity.device_key import DeviceKey
     from omega.core.identity.vouchers import Code, Maker
+    from omega.core.shard_sums import ShardSums
     from omega_plugins.transports.certificates import Certificates
     from omega_storage.shard_sql import SqlShardStore
     from omega_storage.shard_sqlite import SqliteShardStore
@@ -87,6 +90,30 @@ def _postgres_dev() -> Any:
 
 def _dev_folder(home: Path | None) -> Path:
     return (home or resolve().settings.home) / _DEV_FOLDER
+
+
+def sums_of(location: str, catalog: Catalog, *, region: str = "") -> ShardSums:
+    """Return what the shard of this store tells its federation; it may be running. Raises InputError, StoreError."""
+    sums, wire = extra_module("omega.core.shard_sums", "shard"), extra_module("omega.core.wire", "shard")
+    now = int(time.time())
+    with closing(open_shard_store(location, create=False)) as store:
+        shard, columns = store.identity(), sums.Columns.empty()
+        if shard is None:
+            raise StoreError(f"{shown(location)} holds nobody's sums yet: name the one that omega shard serve uses")
+        for page in sums.pages(len(catalog)):
+            columns.extend(store.sums(page, now // DAY_S))
+    facts = sums.Facts(
+        shard=shard,
+        region=region,
+        lineage=catalog.lineage,
+        epoch=catalog.epoch,
+        titles=len(catalog),
+        space=wire.space_code(TASTE_SPACE),
+        day=now // DAY_S,
+        made_at=now,
+    )
+    found: ShardSums = sums.ShardSums(facts, columns)
+    return found
 
 
 def make_code(location: str, *, uses: int = 1, lifetime_s: int = 86_400) -> tuple[str, Code]:

@@ -30,6 +30,8 @@ AGE_CLASSES: Final = (0, 1, 3, 10, 25)
 BASE_RATE_HALF_LIFE_DAYS: Final = 30.0
 MAX_GENRES: Final = 256
 MAX_REGIONS: Final = 256
+BOARDS_FOLDER: Final = "boards"
+"""Within a folder of published files: what lies in it is found by no name that a TV may ask for."""
 MAX_BOARD_ROWS: Final = 2_000
 """Of a region: a pull tells 200, and one for an old epoch lacks the newest titles."""
 _T = TypeVar("_T")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         WatchRecord,
     )
     from omega.core.shard_records import Aggregate, DeviceRow, Shown, Standing, Tick
+    from omega.core.shard_sums import Columns
     from omega.core.types import Title
 
     Floats: TypeAlias = NDArray[np.float32]
@@ -566,6 +567,18 @@ class ShardStore(ABC):
         e is a 1 and the code's numbers, so that the first row is their count and sum; each is decayed to `day` as
         audiences are. It names no title: with it a federation knows how tastes vary, and which differences are large.
         """
+
+    @abstractmethod
+    def sums(self, titles: range, day: int) -> Columns:
+        """Return all rows and audiences of these catalog titles, a step of 1 apart, as columns.
+
+        Trends and audiences are worth this as of `day`, or as of their last change where that is later. Rows that may
+        not be shown are among them. An audience without any code left is not.
+        """
+
+    @abstractmethod
+    def identity(self) -> int | None:
+        """Return the number of the shard that the store is bound to, None as long as it is nobody's."""
 
     @abstractmethod
     def trending(self, most: int, titles: int) -> list[Shown]:

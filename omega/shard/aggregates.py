@@ -54,11 +54,12 @@ def rank(figures: Figures) -> float:
     return math.log2(trend) + figures.day / HALF_LIVES_DAYS[RANKED_BY] if trend > 0 else -math.inf
 
 
-def trend_of(row: Shown, day: int) -> Trend:
-    """Return what a pull says of a row."""
+def trend_of(row: Shown, day: int, audience: bytes = b"") -> Trend:
+    """Return what a pull says of a row, with its audience code if there is one."""
     figures = row.figures
     slot = None if row.slot == ALL_SLOTS else row.slot
-    return Trend(row.title, slot, shown_households(figures.households), shown_success(figures), momentum(figures, day))
+    households, success = shown_households(figures.households), shown_success(figures)
+    return Trend(row.title, slot, households, success, momentum(figures, day), audience)
 
 
 def similar_to(asks: bytes, rows: Sequence[Shown], audiences: Floats, most: int) -> tuple[Similar, ...]:

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from omega.core.shard_records import LEAST_SUCCESS
-from omega.core.wire import Header, Pull
+from omega.core.wire import ArtifactKind, Header, Pull
 from omega.shard.aggregates import rank, similar_to, trend_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omega.core.ports import Floats, ShardStore
     from omega.core.shard_records import Shown
     from omega.core.wire import Artifact, Similar
+    from omega.shard.boards import Merged
 
 MOST_TRENDING = 200
 MOST_SIMILAR = 100
@@ -33,7 +34,7 @@ _MAX_TITLES = 2**40
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What stood in the store at one moment, ready to be told."""
+    """What stood in the store at one moment, or in what all shards say together, ready to be told."""
 
     day: int
     trending: Sequence[Shown]
@@ -44,25 +45,45 @@ class Board:
     """(n, 1 + TASTE_NUMBERS) of the candidates."""
     devices: int
     """How many are enrolled."""
+    merged: Merged | None = None
+    """What all shards say together, in place of what this one would tell of trends and removed titles."""
 
     @classmethod
-    def read(cls, store: ShardStore, day: int, counts: Mapping[int, int]) -> Board:
+    def read(cls, store: ShardStore, day: int, counts: Mapping[int, int], merged: Merged | None = None) -> Board:
         """Read it; `counts` are the titles of each epoch. Raises StoreError."""
+        candidates = store.successful(CANDIDATES, LEAST_SUCCESS)
+        audiences = store.audiences([row.title for row in candidates])
+        told = (merged.trending, merged.removed) if merged else cls._own(store, day, counts)
+        return cls(day, *told, candidates, audiences, store.device_count(), merged)
+
+    @staticmethod
+    def _own(store: ShardStore, day: int, counts: Mapping[int, int]) -> tuple[list[Shown], list[int]]:
         trending = {row.title: row for row in store.trending(MOST_TRENDING, _MAX_TITLES)}
         for count in sorted(counts.values(), reverse=True):
             if sum(title < count for title in trending) < min(MOST_TRENDING, count):
                 trending |= {row.title: row for row in store.trending(MOST_TRENDING, count)}
-        candidates = store.successful(CANDIDATES, LEAST_SUCCESS)
-        audiences = store.audiences([row.title for row in candidates])
         rows = sorted(trending.values(), key=lambda row: (-rank(row.figures), row.title))
-        return cls(day, rows, store.hidden(day - REMOVED_DAYS), candidates, audiences, store.device_count())
+        return rows, store.hidden(day - REMOVED_DAYS)
 
     def pull(self, header: Header, titles: int, artifacts: tuple[Artifact, ...] = ()) -> Pull:
-        """Return the pull for devices that know the first `titles` of the catalog; its id follows from what it says."""
-        trending = tuple(trend_of(row, self.day) for row in self.trending if row.title < titles)[:MOST_TRENDING]
+        """Return the pull for devices that know the first `titles` of the catalog; its id follows from what it says.
+
+        Audience codes are told beside the name of their basis alone.
+        """
+        codes = self._codes(artifacts)
+        rows = [row for row in self.trending if row.title < titles][:MOST_TRENDING]
+        trending = tuple(trend_of(row, self.day, codes.get(row.title, b"")) for row in rows)
         removed = tuple([title for title in self.removed if title < titles][:MOST_REMOVED])
         pull = Pull(header=header, pull_id=0, trending=trending, removed=removed, artifacts=artifacts)
         return replace(pull, pull_id=_id_of(pull))
+
+    def _codes(self, artifacts: tuple[Artifact, ...]) -> Mapping[int, bytes]:
+        named = any(
+            (file.kind, file.version) == (ArtifactKind.AUDIENCE_BASIS, self.merged.basis)
+            for file in artifacts
+            if self.merged
+        )
+        return self.merged.codes if self.merged and named else {}
 
     def similar(self, asks: bytes, titles: int) -> tuple[Similar, ...]:
         """Return what is near to a taste code; takes the thread .4 ms with CANDIDATES."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from omega.core.shard_records import Standing
     from omega.core.wire import Artifact, Pull, Push
     from omega.shard.answers import Receipt
+    from omega.shard.boards import Merged
 
 T = TypeVar("T")
 
@@ -65,6 +66,7 @@ class Shard:
         self._allowance = Allowance(self.service.pace)
         self._asked = array("H")  # by device, the day of its last question for similar titles
         self._artifacts: tuple[Artifact, ...] = ()
+        self._merged: Merged | None = None
         self._draining = False
         self._inside = 0
         self._empty = asyncio.Event()
@@ -149,6 +151,12 @@ class Shard:
         self._artifacts = artifacts
         self._show(self._pulls.board)
 
+    async def set_merged(self, merged: Merged | None) -> None:
+        """Tell from now on what all shards say together; with None, what this one has itself. Raises StoreError."""
+        if merged != self._merged:
+            self._merged = merged
+            await self.make_pull()
+
     async def set_catalog(self, catalog: Catalog) -> None:
         """Go on with a newer epoch: what was known by hash joins its titles. Raises StoreError."""
         intake = Intake(catalog, self._key)
@@ -160,9 +168,9 @@ class Shard:
     async def make_pull(self) -> None:
         """Make the pull from what is stored now. Raises StoreError."""
         self._made_at = asyncio.get_running_loop().time()
-        known, counts = self._intake.ordinals, self._intake.counts
+        known, counts, merged = self._intake.ordinals, self._intake.counts, self._merged
         await self._ticks.call(lambda store: store.fold(known))
-        self._show(await self._ticks.call(lambda store: Board.read(store, self._today(), counts)))
+        self._show(await self._ticks.call(lambda store: Board.read(store, self._today(), counts, merged)))
 
     async def drain(self) -> None:
         """Take nobody any more, and return once all that wait are answered."""

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 from omega.core.artifacts.catalogs import decode_catalog, later_catalog
 from omega.core.artifacts.keys import Keyring
 from omega.core.artifacts.manifest import Kind
-from omega.core.artifacts.naming import to_wire
+from omega.core.artifacts.naming import CODES, to_wire
 from omega.core.artifacts.shelf import Shelf
-from omega.core.errors import InputError
+from omega.core.errors import ArtifactError, InputError
+from omega.shard.boards import Boards
 from omega.shard.upkeep import kept_up
 
 if TYPE_CHECKING:
@@ -41,23 +42,24 @@ _SETTLED_NS: Final = 2_000_000_000
 class Published:
     """The artifacts that one shard names and gives out."""
 
-    def __init__(self, folder: Path, keys: Keyring, catalog: Catalog) -> None:
-        """`keys` are the operator's, `catalog` the shard's own until a later epoch is found."""
+    def __init__(self, folder: Path, keys: Keyring, catalog: Catalog, region: str = "") -> None:
+        """`keys` are the operator's, `catalog` the shard's own until a later epoch is found, `region` the shard's."""
         self.shelf = Shelf(folder)
         self.catalog = catalog
         self.current: Sequence[Manifest] = ()
         """What pulls name, as it was last looked at."""
-        self._keys = keys
-        self._read_at_ns: int | None = None  # the folder's own time
+        self._keys, self._region = keys, region
+        self._boards, self._boards_read_at_ns = Boards(folder, keys), -2
+        self._read_at_ns = -2  # the folder's own time
         self._sound: set[str] = set()  # catalogs whose bytes were checked, by the manifest's file
         self._told: set[str] = set()
 
     @classmethod
-    def open(cls, folder: Path, trust: Sequence[Path], catalog: Catalog) -> Published:
+    def open(cls, folder: Path, trust: Sequence[Path], catalog: Catalog, region: str = "") -> Published:
         """Open a folder that is there, with files of public keys. Raises InputError, ArtifactError."""
         if not trust:
             raise InputError(f"artifacts is {folder}, without a key: name the operator's public key with --trust")
-        published = cls(folder, Keyring.read(trust), catalog)
+        published = cls(folder, Keyring.read(trust), catalog, region)
         published.shelf.current(published._keys, published._tell)
         return published
 
@@ -66,11 +68,20 @@ class Published:
         return self.shelf.find(name)
 
     async def look(self, shard: Shard) -> bool:
-        """Let the shard go on with what the folder holds, and say whether anything there has changed.
+        """Let the shard go on with what the folder holds, and say whether any file for TVs there has changed.
 
-        A later epoch of the catalog comes first, so that no TV is ahead of the shard. Raises ArtifactError for a folder
-        that can't be read, StoreError.
+        A later epoch of the catalog comes first, so that no TV is ahead of the shard; the board of all shards last,
+        since it tells audiences by a basis that is to be named. Raises ArtifactError for a folder that can't be read,
+        StoreError.
         """
+        changed = await self._look_at_files(shard)
+        if (changed_ns := self._boards.changed_ns()) != self._boards_read_at_ns:
+            await asyncio.to_thread(self._boards.look, self._tell)
+            self._boards_read_at_ns = _settled(changed_ns)
+        await shard.set_merged(self._boards.told(shard.header, self._region))
+        return changed
+
+    async def _look_at_files(self, shard: Shard) -> bool:
         if (changed_ns := self._changed_ns()) == self._read_at_ns:
             return False
         current, newer = await asyncio.to_thread(self._current)
@@ -80,7 +91,7 @@ class Published:
             log.info("catalog %s is at epoch %d, %d titles", newer.lineage, newer.epoch, len(newer))
         self.current = current
         shard.set_artifacts(tuple(to_wire(manifest.named) for manifest in current))
-        self._read_at_ns = changed_ns if time.time_ns() - changed_ns > _SETTLED_NS else None
+        self._read_at_ns = _settled(changed_ns)
         return True
 
     @asynccontextmanager
@@ -101,6 +112,8 @@ class Published:
         newer: list[Catalog] = []
 
         def check(manifest: Manifest) -> None:
+            if manifest.kind not in CODES:
+                raise ArtifactError(f"{manifest.kind} isn't for TVs, allowed: {', '.join(CODES)}: publish it elsewhere")
             if manifest.kind is Kind.CATALOG and (found := self._judged(manifest)) is not None:
                 newer.append(found)
 
@@ -124,3 +137,8 @@ class Published:
         if (line := f"{what} is passed over: {error}") not in self._told:
             self._told.add(line)
             log.warning("%s", line)
+
+
+def _settled(changed_ns: int) -> int:
+    """Return the time of a folder that was read just now; -2, which no folder has, where it is to be read again."""
+    return changed_ns if time.time_ns() - changed_ns > _SETTLED_NS else -2

@@ -48,6 +48,10 @@ class ShardDevices(ShardStore):
                 "put its tags.key back, or take another store"
             )
 
+    def identity(self) -> int | None:
+        """Return the number of the shard that the store is bound to."""
+        return next((int(shard) for shard, _ in self._tables.read("identity")), None)
+
     def enrol(self, device_ids: Sequence[bytes], now: int) -> list[int | None]:
         """Return the number of each device, None for who may not come in."""
         if bad := next((one for one in device_ids if len(one) != DEVICE_ID_BYTES), None):

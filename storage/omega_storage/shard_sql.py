@@ -19,6 +19,7 @@ from omega.core.shard_records import (
     DeviceRow,
     Verdict,
 )
+from omega_storage.shard_columns import columns_of
 from omega_storage.shard_journal import SAMPLE, packed, samples_of, told_of
 from omega_storage.shard_likeness import KEYS, MOVED_AT_A_FOLD, ShardLikeness, figures_of, shown_of
 from omega_storage.shard_moves import judged
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from omega.core.ports import Floats, Integers
     from omega.core.shard_records import Figures, Sample, Shown, Standing, Tick
+    from omega.core.shard_sums import Columns
     from omega_storage.shard_journal import Records
     from omega_storage.shard_tables import Tables
 
@@ -224,6 +226,13 @@ class SqlShardStore(ShardLikeness):
         days, numbers = self._audiences(np.sort(np.asarray(MOMENT_TITLES)))
         told: Floats = (numbers * faded(day - days)[:, None])[::-1].astype(np.float32)
         return told
+
+    def sums(self, titles: range, day: int) -> Columns:
+        """Return all rows and audiences of these titles."""
+        self._settled()
+        between = titles.start, titles.stop
+        rows, audiences = (self._tables.read(name, *between) for name in ("sums_between", "audiences_between"))
+        return columns_of(rows, audiences, day)
 
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return the trendiest of what may be shown in all contexts."""

@@ -129,6 +129,7 @@ def test_every_command_can_print_json() -> None:
         ("doctor",),
         ("shard", "revoke"),
         ("shard", "serve"),
+        ("shard", "sums"),
     }
 
 

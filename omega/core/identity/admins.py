@@ -34,6 +34,9 @@ class Role(StrEnum):
     """Read."""
     OPERATOR = "operator"
     """Read, and shut devices out."""
+    FEDERATION = "federation"
+    """Read the sums of all titles, those of one household among them, and nothing else: for the machine that runs
+    rounds, which lets nobody see them. An operator may as well."""
 
 
 class Admin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

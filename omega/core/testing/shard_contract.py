@@ -652,6 +652,33 @@ class ShardStoreContract(ABC):
         assert now.samples == 60
         assert 20 <= now.households <= 120
 
+    def test_tells_sums_of_all_households_as_of_a_day(self, store: ShardStore) -> None:
+        visits(store, range(2), title=7)
+        visits(store, range(5), title=9)
+        for household, milli, title in ((10, 500, 7), (11, 250, unknown_title(5))):
+            told(store, a_move(household, 1, Sample(title, 2, TODAY - 3, milli, a_tag(household), TASTE)))
+        found = store.sums(range(7, 9), TODAY + 2)
+        rows = [row for row in store.aggregates() if row.title == 7]
+        assert list(zip(found.title, found.slot, strict=True)) == [(row.title, row.slot) for row in rows]
+        assert list(found.samples) == [row.now.samples for row in rows]
+        assert list(found.success_milli) == [row.now.success_milli for row in rows]
+        assert list(found.households) == [row.now.households for row in rows] == [1, 2, 3]
+        for at, row in enumerate(rows):
+            aged = [t * 2 ** (-2 / h) for t, h in zip(row.now.trends, HALF_LIVES_DAYS, strict=True)]
+            assert list(found.trends[4 * at : 4 * at + 4]) == pytest.approx(aged)
+        assert list(found.audience_title) == [7]
+        aged = [number * 2 ** (-5 / 20) for number in (1.0, 2.0, 1.0, *[0.0] * 42)]
+        assert list(found.audience) == pytest.approx(aged, rel=1e-6)
+        assert list(store.sums(range(99), TODAY).title) == [7, 7, 7, 9, 9]
+        assert not store.sums(range(10, 99), TODAY).title
+        told(store, Move(10, 1, 1, 2, retracted=(Sample(7, 2, TODAY - 3, 500, a_tag(10), TASTE),)))
+        assert not store.sums(range(7, 8), TODAY).audience
+
+    def test_says_whose_it_is(self, store: ShardStore) -> None:
+        assert store.identity() is None
+        store.bind(3, b"mark")
+        assert store.identity() == 3
+
     def test_rests_without_a_change(self, store: ShardStore) -> None:
         visits(store, range(5))
         before = store.aggregates()

@@ -36,6 +36,7 @@ from omega.core.shard_records import (
     Verdict,
     unknown_title,
 )
+from omega.core.shard_sums import Columns
 from omega.core.types import success_rate
 
 if TYPE_CHECKING:
@@ -298,6 +299,28 @@ class MemoryShardStore(ShardStore):
         nothing = day, [0.0] * (1 + TASTE_NUMBERS)
         rows = [self._audiences.get(title, nothing) for title in MOMENT_TITLES]
         return np.asarray([[n * _faded(day - at) for n in numbers] for at, numbers in rows], np.float32)
+
+    def sums(self, titles: range, day: int) -> Columns:
+        """Return all rows and audiences of these titles."""
+        found = Columns.empty()
+        for (title, slot), row in sorted(self._rows.items()):
+            if title in titles:
+                found.title.append(title)
+                found.slot.append(slot)
+                found.samples.append(row.samples)
+                found.success_milli.append(row.success)
+                found.households.append(row.households)
+                age = max(day - row.day, 0)
+                found.trends.extend(t * 2 ** (-age / h) for t, h in zip(row.trends, HALF_LIVES_DAYS, strict=True))
+        for title, (at, numbers) in sorted(self._audiences.items()):
+            if title in titles and numbers[0] > 0:
+                found.audience_title.append(title)
+                found.audience.extend(number * _faded(day - at) for number in numbers)
+        return found
+
+    def identity(self) -> int | None:
+        """Return the number of the shard that the store is bound to."""
+        return self._identity[0] if self._identity else None
 
     def trending(self, most: int, titles: int) -> list[Shown]:
         """Return the trendiest of what may be shown in all contexts."""

@@ -115,6 +115,11 @@ class Answers:
         more = len(rows) > limit and start + limit <= LAST_START
         return replies.Trends(told, start + limit if more else None)
 
+    async def sums(self) -> replies.File:
+        """Tell the federation what it adds up."""
+        found = await self._inquiry.sums(self._facts.shard, self._facts.region)
+        return replies.File(*found)
+
     async def artifacts(self) -> replies.Artifacts:
         """Tell what is published."""
         current = self._inquiry.artifacts

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from omega import __version__
-from omega.core.identity.admins import Role
 from omega.shard.rest import replies
 from omega.shard.rest.routes import ROOT, by_path
 
@@ -18,12 +17,13 @@ _SCHEMAS = "#/components/schemas/{name}"
 _ALWAYS = {413: "A body was sent; none is read", 431: "The head is too long"}
 _BAD_PARAMETER = {400: "A parameter is missing, unknown or out of range"}
 _DENIED = {401: "No token, or none that counts", 429: "Too many wrong tokens came lately"}
-_ROLE = {403: "The token is a viewer's"}
+_ROLE = {403: "The token is of another role"}
 
 
 def description() -> dict[str, Any]:
     """Return the whole document."""
-    answers = [route.answer for methods in by_path().values() for route in methods.values()]
+    routes = [route for methods in by_path().values() for route in methods.values()]
+    answers = [route.answer for route in routes if route.answer is not replies.File]
     _, schemas = msgspec.json.schema_components([*answers, replies.Problem], ref_template=_SCHEMAS)
     return {
         "openapi": "3.1.0",
@@ -48,15 +48,15 @@ def statuses(route: Route) -> dict[int, str]:
     """Return what a route may answer beside 200, and when."""
     told = dict(_ALWAYS) | _BAD_PARAMETER
     if route.role:
-        told |= _DENIED
-    if route.role is Role.OPERATOR:
-        told |= _ROLE
+        told |= _DENIED | _ROLE
     return dict(sorted((told | dict(route.other)).items()))
 
 
 def _operation(route: Route) -> dict[str, Any]:
     problem = _content(replies.Problem)
     answers = {str(status): {"description": when, "content": problem} for status, when in statuses(route).items()}
+    if route.answer is replies.File:
+        answers["304"] = {"description": "It is what `if-none-match` names"}
     answers["431"] = {"description": _ALWAYS[431]}  # said before anything is read
     return {
         "operationId": route.name,
@@ -68,6 +68,8 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _content(answer: Any) -> dict[str, Any]:
+    if answer is replies.File:
+        return {replies.FILE_TYPE: {}}
     [schema], _ = msgspec.json.schema_components([answer], ref_template=_SCHEMAS)
     return {"application/json": {"schema": schema}}
 

@@ -186,6 +186,16 @@ class Artifact(Reply, frozen=True):
     made_at: Count
 
 
+FILE_TYPE = "application/octet-stream"
+
+
+class File(Reply, frozen=True):
+    """Bytes as they are, and what tells them from others; no JSON."""
+
+    data: bytes
+    tag: str
+
+
 class Artifacts(Reply, frozen=True):
     """What pulls name."""
 

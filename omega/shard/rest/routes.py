@@ -68,7 +68,7 @@ class Route(msgspec.Struct, frozen=True):
     told: str
     answer: Any
     role: Role | None = Role.VIEWER
-    """The least that may ask; None: anybody."""
+    """Who may ask, beside operators; None: anybody."""
     params: tuple[Param, ...] = ()
     other: tuple[tuple[int, str], ...] = ()
     """What else it may answer, beside what every route may."""
@@ -128,6 +128,10 @@ ROUTES = (
     Route(
         "GET", "/trending", "trending", "What is on the rise", replies.Trends,
         params=(_START, _limit(MOST_ON_A_PAGE, 50)), other=(_LATER,),
+    ),
+    Route(
+        "GET", "/sums", "sums", "What federation adds up: all titles' sums, those of one household among them",
+        replies.File, Role.FEDERATION, other=(_LATER,),
     ),
     Route("GET", "/artifacts", "artifacts", "What is published", replies.Artifacts),
 )  # fmt: skip

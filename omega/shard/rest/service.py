@@ -19,7 +19,7 @@ from omega.core.identity.admins import Role, holder
 from omega.shard.pacing import Allowance, Pace
 from omega.shard.rest.answers import Answers
 from omega.shard.rest.openapi import description
-from omega.shard.rest.replies import Problem
+from omega.shard.rest.replies import FILE_TYPE, File, Problem
 from omega.shard.rest.routes import ROOT, RefusedError, by_path
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ class Service:
         admin = holder(self._admins, token)
         if admin is None:
             raise self._denied(header)
-        if route.role is Role.OPERATOR and admin.role is not Role.OPERATOR:
-            raise RefusedError(403, f"a token of a {admin.role}", f"an {Role.OPERATOR}'s", "ask an operator")
+        if admin.role not in (route.role, Role.OPERATOR):
+            allowed = " or ".join(f"{role}'s" for role in sorted({route.role, Role.OPERATOR}))
+            raise RefusedError(403, f"a token of role {admin.role}", f"a token of a {allowed}", "ask an operator")
         return admin
 
     def _denied(self, header: str) -> RefusedError:
@@ -116,12 +117,21 @@ class _Endpoint:
             raise RefusedError(405, found, self._allow, do, {"allow": self._allow})
         if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
             raise RefusedError(413, "a body", "none", "send the request without one", {"connection": "close"})
-        return _json(200, await self._service.answer(route, request))
+        answer = await self._service.answer(route, request)
+        return _file(answer, request) if isinstance(answer, File) else _json(200, answer)
 
 
 def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Response:
     data = msgspec.json.encode(value) + b"\n"
     return Response(data, status, {**_HEADERS, **(headers or {})}, "application/json")
+
+
+def _file(file: File, request: Request) -> Response:
+    """Return a file, or that it is the one that the asker has."""
+    tag = f'"{file.tag}"'
+    if tag in (told.strip() for told in request.headers.get("if-none-match", "").split(",")):
+        return Response(b"", 304, {**_HEADERS, "etag": tag})
+    return Response(file.data, 200, {**_HEADERS, "etag": tag}, FILE_TYPE)
 
 
 async def _refused(_request: Request, error: RefusedError) -> Response:

@@ -15,7 +15,12 @@ EPILOG = "Example: omega shard admin ana --role operator"
 
 def admin(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Who it is.", show_default="with --list")] = None,
-    role: Annotated[str, typer.Option(help="A `viewer` reads; an `operator` shuts TVs out as well.")] = "viewer",
+    role: Annotated[
+        str,
+        typer.Option(
+            help="A `viewer` reads; an `operator` shuts TVs out as well; `federation` reads what rounds add up, alone."
+        ),
+    ] = "viewer",
     keys: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where the shard's secrets are.", show_default="OMEGA_HOME/shard"),

@@ -193,6 +193,15 @@ SELECT s.key >> 4, s.key & 15, s.samples, s.success_milli, s.households, s.day, 
     v.samples, v.success_milli, v.households, v.day, v.trends
 FROM sums AS s LEFT JOIN shown AS v ON v.key = s.key AND v.rank IS NOT NULL ORDER BY s.key
 
+-- name: sums_between
+-- The rows of some titles, from the first to before the last.
+SELECT key, samples, success_milli, households, day, trends FROM sums
+WHERE key >= $1::bigint * 16 AND key < $2::bigint * 16 ORDER BY key
+
+-- name: audiences_between
+-- The same titles' audiences.
+SELECT title, day, numbers FROM audience WHERE title >= $1::bigint AND title < $2::bigint ORDER BY title
+
 -- name: trending
 -- The catalog's titles in all contexts, down the index.
 SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM shown

@@ -153,7 +153,7 @@ def _features(log: Log, embeddings: Embeddings) -> Features:
     facts, factors, features = (
         extra_module(f"omega.evaluation.formula.{name}", "federation") for name in ("facts", "factors", "features")
     )
-    made: Features = features.Features(facts.facts_of(log.titles, embeddings.of(log.titles)), factors.CoWatch())
+    made: Features = features.Features(facts.facts_of(log.titles, embeddings.of(log.titles)), factors.co_watch_factors)
     return made
 
 

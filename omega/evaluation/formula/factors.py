@@ -21,22 +21,19 @@ LAST_TITLES = 100
 """Only so many of a viewer's titles make pairs: nobody is half of everything."""
 LEAST_HOUSEHOLDS = 3
 COUNT_POWER = -0.4
+_DENSE_TITLES = 200
+"""Up to here all eigenvectors at once are quicker than some."""
 
 
-class CoWatch:
-    """Factors that follow the past, each time from where the last ones were."""
-
-    def __init__(self) -> None:
-        """Begin anywhere."""
-        self._vectors: NDArray[np.float64] | None = None
-
-    def __call__(self, past: Past) -> Floats:
-        """Return (t, 32) float32, unit rows; zero for titles that are in no pair."""
-        matrix = co_watch(past)
-        self._vectors = eigenvectors(matrix, min(FACTORS, matrix.shape[0] - 2), self._vectors)
-        factors = np.zeros((matrix.shape[0], FACTORS), np.float32)
-        factors[:, : self._vectors.shape[1]] = unit(self._vectors.astype(np.float32))
-        return factors
+def co_watch_factors(past: Past) -> Floats:
+    """Return (t, 32) float32, unit rows; zero for titles that are in no pair."""
+    matrix = co_watch(past)
+    paired = np.flatnonzero(np.diff(matrix.indptr))
+    factors = np.zeros((matrix.shape[0], FACTORS), np.float32)
+    if len(paired):
+        vectors = eigenvectors(sparse.csr_array(matrix[paired][:, paired]))
+        factors[paired, : vectors.shape[1]] = unit(vectors.astype(np.float32))
+    return factors
 
 
 def co_watch(past: Past) -> sparse.csr_array:
@@ -62,9 +59,14 @@ def co_watch(past: Past) -> sparse.csr_array:
     return sparse.csr_array(scale @ sums @ scale)
 
 
-def eigenvectors(matrix: sparse.csr_array, count: int, start: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    """Return (t, count) eigenvectors of the largest eigenvalues; rows of titles without a pair are 0."""
-    first = np.random.default_rng(0).standard_normal(matrix.shape[0]) if start is None else start.sum(axis=1)
-    _, vectors = eigsh(matrix, k=count, which="LA", v0=first, tol=1e-4)
-    vectors[np.diff(matrix.indptr) == 0] = 0
-    return np.asarray(vectors)
+def eigenvectors(matrix: sparse.csr_array) -> NDArray[np.float64]:
+    """Return (p, up to 32) eigenvectors of the largest eigenvalues, those above 0; the same for the same matrix."""
+    if matrix.shape[0] <= _DENSE_TITLES:
+        values, vectors = np.linalg.eigh(matrix.toarray())
+        values, vectors = values[-FACTORS:], vectors[:, -FACTORS:]
+    else:
+        random = np.random.default_rng(0)
+        first = random.standard_normal(matrix.shape[0])
+        values, vectors = eigsh(matrix, k=FACTORS, which="LA", v0=first, tol=1e-4, rng=random)
+    found: NDArray[np.float64] = vectors[:, values > 1e-9 * max(float(values.max()), 1e-300)]
+    return found

@@ -173,10 +173,11 @@ def _fitted(
     lists = training.lists_of(
         features, asked, seed=plan.seed, share=share, progress=_counted(progress, used, "fit: features")
     )
-    weights, losses = {}, {}
+    weights: dict[str, RankingWeights] = {}
+    losses: dict[str, float] = {}
     for done, left in enumerate(("", *TERMS)):
         progress(done, len(TERMS) + 1, "fit: weights")
-        weights[left], found = training.fitted(lists, [left] if left else [])
+        weights[left], found = training.fitted(lists, [left] if left else [], weights.get(""))
         losses[left] = found.loss
     return weights, Fitted(sum(len(part.features) for part in lists), losses.pop(""), losses)
 

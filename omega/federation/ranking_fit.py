@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from omega.core.ports import Floats
 
 L2 = 1e-3
-_OPTIONS = {"maxiter": 500, "ftol": 1e-12, "gtol": 1e-6}
+_OPTIONS = {"maxiter": 500, "ftol": 1e-9, "gtol": 1e-6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,15 @@ class Fit:
     iterations: int
 
 
-def fit(parts: Sequence[Lists], used: NDArray[np.bool_] | None = None, l2: float = L2) -> Fit:
+def fit(
+    parts: Sequence[Lists],
+    used: NDArray[np.bool_] | None = None,
+    l2: float = L2,
+    start: NDArray[np.float64] | None = None,
+) -> Fit:
     """Return the weights (f,) of least loss over all lists; those not `used` (f,) are 0. Raises InputError.
+
+    A `start` (f,) near the end is only quicker.
 
     The loss is the mean over lists plus l2 / 2 times the sum of squares of standardised weights.
     """
@@ -70,23 +77,27 @@ def fit(parts: Sequence[Lists], used: NDArray[np.bool_] | None = None, l2: float
         shrunk = l2 / 2 * float(standardised @ standardised)
         return total / count + shrunk, slope * scale / count + l2 * standardised
 
-    found = minimize(objective, np.zeros(len(scale)), jac=True, method="L-BFGS-B", options=_OPTIONS)
+    first = np.zeros(len(scale)) if start is None else start * deviations * chosen
+    found = minimize(objective, first, jac=True, method="L-BFGS-B", options=_OPTIONS)
     shrinkage = l2 / 2 * float(found.x @ found.x)
     return Fit(found.x * scale, float(found.fun) - shrinkage, count, int(found.nit))
 
 
 def loss(part: Lists, weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
     """Return the sum of the lists' losses and its gradient (f,)."""
-    scores = np.where(part.open, part.features @ weights.astype(np.float32), -np.inf).astype(np.float64)
+    count, titles, width = part.features.shape
+    flat = part.features.reshape(-1, width)
+    scores = (flat @ weights.astype(np.float32)).reshape(count, titles)
+    scores[~part.open] = -np.inf
     highest = scores.max(axis=1, keepdims=True)
     odds = np.exp(scores - highest)
     totals = odds.sum(axis=1, keepdims=True)
-    shares = part.hits / part.hits.sum(axis=1, keepdims=True)
-    reached = (np.where(part.hits, scores, 0) * shares).sum(axis=1)
-    value = np.log(totals[:, 0]) + highest[:, 0] - reached
-    pull = (odds / totals - shares).astype(np.float32)
-    gradient = pull.reshape(-1) @ part.features.reshape(-1, part.features.shape[2])
-    return float(value.sum()), gradient.astype(np.float64)
+    rows, columns = np.nonzero(part.hits)
+    shares = (1 / part.hits.sum(axis=1))[rows]
+    value = (np.log(totals) + highest).sum(dtype=np.float64) - float(scores[rows, columns] @ shares)
+    odds /= totals
+    odds[rows, columns] -= shares.astype(np.float32)
+    return float(value), (odds.reshape(-1) @ flat).astype(np.float64)
 
 
 def spread(parts: Sequence[Lists]) -> NDArray[np.float64]:

@@ -52,8 +52,11 @@ def lists_of(
     return found
 
 
-def fitted(lists: Sequence[Lists], without: Collection[str] = ()) -> tuple[RankingWeights, Fit]:
+def fitted(
+    lists: Sequence[Lists], without: Collection[str] = (), start: RankingWeights | None = None
+) -> tuple[RankingWeights, Fit]:
     """Return the best weights with some terms left out; raises InputError where no list has a hit."""
     absent = {name for term in without for name in TERMS[term]}
-    found = fit(lists, np.array([name not in absent for name in NAMES]))
+    used = np.array([name not in absent for name in NAMES])
+    found = fit(lists, used, start=np.array(start.values) if start else None)
     return RankingWeights.of(found.weights), found

@@ -127,6 +127,7 @@ def test_every_command_can_print_json() -> None:
         ("device", "enrol"),
         ("device", "sync"),
         ("doctor",),
+        ("eval",),
         ("shard", "revoke"),
         ("shard", "serve"),
         ("shard", "sums"),

@@ -1,0 +1,62 @@
+"""Lists for the fit: at each step some titles that are chosen without looking at what was watched after it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from omega.core.ranking_weights import NAMES, TERMS, RankingWeights
+from omega.federation.ranking_fit import Fit, Lists, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from omega.evaluation.formula.features import Features
+    from omega.evaluation.protocol import Step
+
+TRENDING, OTHERS = 400, 200
+MOST_LISTS = 12_000
+"""600 titles x 10 features of so many lists take 290 MB."""
+
+
+def lists_of(
+    features: Features,
+    steps: Iterable[Step],
+    *,
+    seed: int,
+    share: float = 1.0,
+    progress: Callable[[Step], None] = lambda step: None,
+) -> list[Lists]:
+    """Return a step's lists each: the 400 titles with the most trend, 200 others by lot, for a `share` of the viewers.
+
+    Those who watched none of them are left out, as are titles that they had watched before.
+    """
+    random = np.random.default_rng(seed)
+    found = []
+    for step in steps:
+        progress(step)
+        trends = features.learn(step.past).items[:, 0]
+        candidates = np.flatnonzero(step.past.candidates)
+        order = candidates[np.argsort(-trends[candidates], kind="stable")]
+        rest = order[TRENDING:]
+        titles = np.concatenate([order[:TRENDING], random.choice(rest, min(OTHERS, len(rest)), replace=False)])
+        hits = np.zeros((len(step.viewers), len(step.past.titles)), np.bool_)
+        hits[step.rows, step.titles] = True
+        hits = hits[:, titles]
+        kept = np.flatnonzero(hits.any(axis=1) & (random.random(len(hits)) < share))
+        if len(kept):
+            viewers = step.viewers[kept]
+            array = features.block(viewers, titles).array()
+            found.append(Lists(array, ~step.past.seen(viewers)[:, titles], hits[kept]))
+    return found
+
+
+def fitted(
+    lists: Sequence[Lists], without: Collection[str] = (), start: RankingWeights | None = None
+) -> tuple[RankingWeights, Fit]:
+    """Return the best weights with some terms left out; raises InputError where no list has a hit."""
+    absent = {name for term in without for name in TERMS[term]}
+    used = np.array([name not in absent for name in NAMES])
+    found = fit(lists, used, start=np.array(start.values) if start else None)
+    return RankingWeights.of(found.weights), found

@@ -1,0 +1,1 @@
+"""What shards learn together."""

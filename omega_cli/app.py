@@ -13,7 +13,7 @@ import typer
 import omega
 from omega.core.errors import OmegaError
 from omega_cli import render
-from omega_cli.commands import artifact, catalog, config, demo, device, doctor, model, plugins, prove, shard
+from omega_cli.commands import artifact, catalog, config, demo, device, doctor, federation, model, plugins, prove, shard
 
 INTERNAL_ERROR = 70
 """Exit code of a bug, as in sysexits.h."""
@@ -30,6 +30,7 @@ app = typer.Typer(
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 app.add_typer(device.app, name="device")
 app.add_typer(shard.app, name="shard")
+app.add_typer(federation.app, name="federation")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(artifact.app, name="artifact")
 app.add_typer(model.app, name="model")

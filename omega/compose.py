@@ -70,6 +70,10 @@ ARTIFACTS_FOLDER = "artifacts"
 _BUILTINS = (
     "omega_plugins.embedders.onnx",
     "omega_plugins.embedders.static",
+    "omega_plugins.engines.process_pool",
+    "omega_plugins.strategies.median",
+    "omega_plugins.strategies.trimmed_mean",
+    "omega_plugins.strategies.weighted_mean",
     "omega_plugins.transports.grpc",
     "omega_plugins.transports.http",
     "omega_plugins.transports.loopback",

@@ -13,7 +13,7 @@ import typer
 import omega
 from omega.core.errors import OmegaError
 from omega_cli import render
-from omega_cli.commands import artifact, catalog, config, demo, device, doctor, model, plugins, prove, shard
+from omega_cli.commands import artifact, catalog, config, demo, device, doctor, federation, model, plugins, prove, shard
 from omega_cli.commands import eval as eval_
 
 INTERNAL_ERROR = 70
@@ -31,6 +31,7 @@ app = typer.Typer(
 app.command("demo", epilog=demo.EPILOG)(demo.demo)
 app.add_typer(device.app, name="device")
 app.add_typer(shard.app, name="shard")
+app.add_typer(federation.app, name="federation")
 app.add_typer(catalog.app, name="catalog")
 app.add_typer(artifact.app, name="artifact")
 app.add_typer(model.app, name="model")

@@ -102,6 +102,10 @@ def test_built_in_plugins_are_listed() -> None:
         ("transport", "http"),
         ("transport", "loopback"),
         ("transport", "quic"),
+        ("strategy", "median"),
+        ("strategy", "trimmed-mean"),
+        ("strategy", "weighted-mean"),
+        ("engine", "process-pool"),
     }
 
 

@@ -14,7 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import typer
 
-    from omega.core.ports import Embedder, Transport, VectorStore
+    from omega.core.ports import Embedder, Engine, Strategy, Transport, VectorStore
 
 PROJECT = "omega"
 """The entry-point group, and pluggy's project name."""
@@ -36,6 +36,16 @@ def omega_vector_stores() -> list[type[VectorStore]]:  # type: ignore[empty-body
 @hookspec
 def omega_transports() -> list[type[Transport]]:  # type: ignore[empty-body]
     """Return transport classes; called once, when a transport or the list of plugins is first asked for."""
+
+
+@hookspec
+def omega_strategies() -> list[type[Strategy]]:  # type: ignore[empty-body]
+    """Return federation strategies; called once, when a strategy or the list of plugins is first asked for."""
+
+
+@hookspec
+def omega_engines() -> list[type[Engine]]:  # type: ignore[empty-body]
+    """Return engines; called once, when an engine or the list of plugins is first asked for."""
 
 
 @hookspec

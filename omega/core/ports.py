@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from omega.core.types import Title
 
     Floats: TypeAlias = NDArray[np.float32]
+    Doubles: TypeAlias = NDArray[np.float64]
     Integers: TypeAlias = NDArray[np.int64]
 
 Where: TypeAlias = Mapping[str, tuple[int, int]]
@@ -635,3 +636,79 @@ class ShardStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what is held."""
+
+
+class SumsOfShards(msgspec.Struct, frozen=True):
+    """What s shards say of the same n titles in contexts; zeros where one says nothing. All are at least 0."""
+
+    samples: Integers
+    """(s, n) int64"""
+    success_milli: Integers
+    """(s, n) int64, at most 1000 a sample."""
+    households: Integers
+    """(s, n) int64"""
+    trends: Doubles
+    """(s, n, half-lives) float64"""
+
+
+class TotalsOfShards(msgspec.Struct, frozen=True):
+    """How much each of s shards has heard of all titles together."""
+
+    samples: Integers
+    """(s,) int64"""
+    trends: Doubles
+    """(s, half-lives) float64"""
+    codes: Doubles
+    """(s,) float64: decayed numbers of taste codes."""
+
+
+class Strategy(ABC):
+    """Makes one answer of what several shards say; it knows no title and keeps nothing.
+
+    A title's result MUST NOT depend on the other titles that it is given with, so that titles may be merged in parts,
+    nor on the order of the shards. One shard alone MUST be told as it is.
+    """
+
+    NAME: ClassVar[str]
+    """Its name in the registry."""
+
+    @abstractmethod
+    def merge(self, sums: SumsOfShards, totals: TotalsOfShards) -> SumsOfShards:
+        """Return the same for s = 1: what is told of them together.
+
+        Households MUST NOT be more than the shards' together, nor success more than 1000 a sample; all MUST be finite
+        and at least 0.
+        """
+
+    @abstractmethod
+    def merge_audiences(self, audiences: Doubles, totals: TotalsOfShards) -> Doubles:
+        """Return (m, 1 + TASTE_NUMBERS) of (s, m, 1 + TASTE_NUMBERS): decayed numbers of codes, and their sums."""
+
+
+class Engine(ABC):
+    """Runs the same function on many parts, in other processes or on other machines; `with` closes it."""
+
+    NAME: ClassVar[str]
+    """Its name in the registry."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, workers: int = 1, address: str = "") -> Self:
+        """Start so many workers, or join those at an address. MUST raise InputError for what can never work."""
+
+    @abstractmethod
+    def map(self, function: Callable[[Any], Any], parts: Iterable[Any]) -> Iterator[Any]:
+        """Yield what the function, which can be pickled, returns of each part, in their order.
+
+        MUST hold no more than a few parts for each worker at a time, and MUST raise what the function raises.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the workers; the engine MUST NOT be used afterwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

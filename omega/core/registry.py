@@ -9,20 +9,28 @@ import pluggy
 
 from omega.core import hooks
 from omega.core.errors import PluginError, on_one_line, shown
-from omega.core.ports import Embedder, Transport, VectorStore
+from omega.core.ports import Embedder, Engine, Strategy, Transport, VectorStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import typer
 
-Kind: TypeAlias = Literal["embedder", "vector store", "transport"]
+Kind: TypeAlias = Literal["embedder", "vector store", "transport", "strategy", "engine"]
 _HOOKS: dict[Kind, str] = {
     "embedder": "omega_embedders",
     "vector store": "omega_vector_stores",
     "transport": "omega_transports",
+    "strategy": "omega_strategies",
+    "engine": "omega_engines",
 }
-_BASES: dict[Kind, type[Any]] = {"embedder": Embedder, "vector store": VectorStore, "transport": Transport}
+_BASES: dict[Kind, type[Any]] = {
+    "embedder": Embedder,
+    "vector store": VectorStore,
+    "transport": Transport,
+    "strategy": Strategy,
+    "engine": Engine,
+}
 _COMMANDS = "omega_commands"
 _BUILT_IN = "built in"
 _REASON_CHARS = 200
@@ -76,6 +84,16 @@ class Registry:
     def vector_store(self, name: str) -> type[VectorStore]:
         """Return the vector-store class of this name; raises PluginError."""
         found: type[VectorStore] = self._find("vector store", name)
+        return found
+
+    def strategy(self, name: str) -> type[Strategy]:
+        """Return the strategy class of this name; raises PluginError."""
+        found: type[Strategy] = self._find("strategy", name)
+        return found
+
+    def engine(self, name: str) -> type[Engine]:
+        """Return the engine class of this name; raises PluginError."""
+        found: type[Engine] = self._find("engine", name)
         return found
 
     def transport(self, name: str) -> type[Transport]:

@@ -1,0 +1,136 @@
+"""The merge: what several shards say of each title in each context, as one, part by part.
+
+Pure functions on arrays. A part is some titles of all shards, so that parts can be worked on anywhere and memory holds
+a few at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from omega.core.ports import SumsOfShards, TotalsOfShards
+from omega.core.shard_records import ALL_SLOTS, AUDIENCE_HALF_LIFE_DAYS, HALF_LIVES_DAYS, TASTE_NUMBERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Doubles, Engine, Integers, Strategy
+    from omega.core.shard_sums import ShardSums
+
+KEYS = 16
+"""Keys of a title: 8 contexts, all of them, and room."""
+PART_KEYS = 16_384
+"""Rows of a part, about: eight shards' are 10 MB."""
+_HALF_LIVES = np.asarray(HALF_LIVES_DAYS)
+_HEARD = 1 + TASTE_NUMBERS
+
+
+class Told(NamedTuple):
+    """What one shard says, as arrays; of n rows and m audiences."""
+
+    keys: Integers
+    """(n,) title x KEYS + slot, ascending."""
+    sums: Integers
+    """(3, n) samples, success in thousandths, households."""
+    trends: Doubles
+    """(n, half-lives)"""
+    heard_titles: Integers
+    """(m,) ascending"""
+    heard: Doubles
+    """(m, 1 + TASTE_NUMBERS) decayed number of taste codes, and their decayed sum."""
+
+    def part(self, first: int, end: int) -> Told:
+        """Return the titles from `first` to before `end`."""
+        rows = slice(*np.searchsorted(self.keys, (first * KEYS, end * KEYS)))
+        some = slice(*np.searchsorted(self.heard_titles, (first, end)))
+        return Told(self.keys[rows], self.sums[:, rows], self.trends[rows], self.heard_titles[some], self.heard[some])
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What all say together; of n rows and m audiences."""
+
+    keys: Integers
+    """(n,) title x KEYS + slot, ascending."""
+    samples: Integers
+    success_milli: Integers
+    households: Integers
+    trends: Doubles
+    """(n, half-lives) as of the day that `told` was called with."""
+    heard_titles: Integers
+    heard: Doubles
+    """(m, 1 + TASTE_NUMBERS)"""
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """(n,) which rows are a title's in all contexts."""
+        mask: NDArray[np.bool_] = self.keys % KEYS == ALL_SLOTS
+        return mask
+
+
+def told(sums: ShardSums, day: int) -> Told:
+    """Return a shard's columns as arrays, trends and audiences aged to `day`, within what samples allow.
+
+    A trend or a number of codes beyond the samples, which retractions may leave, counts as these.
+    """
+    columns, age = sums.columns, max(day - sums.facts.day, 0)
+    keys = np.asarray(columns.title, np.int64) * KEYS + np.asarray(columns.slot, np.int64)
+    counts = np.stack([np.asarray(column) for column in (columns.samples, columns.success_milli, columns.households)])
+    counts[2] = np.minimum(counts[2], counts[0])
+    trends = np.asarray(columns.trends).reshape(-1, len(_HALF_LIVES)) * np.exp2(-age / _HALF_LIVES)
+    heard = np.asarray(columns.audience, np.float64).reshape(-1, _HEARD) * 2.0 ** (-age / AUDIENCE_HALF_LIFE_DAYS)
+    heard_titles = np.asarray(columns.audience_title, np.int64)
+    return Told(keys, counts, np.minimum(trends, counts[0][:, None]), heard_titles, heard)
+
+
+def totals_of(shards: Sequence[Told]) -> TotalsOfShards:
+    """Return how much each shard has heard of all titles."""
+    whole = [shard.keys % KEYS == ALL_SLOTS for shard in shards]
+    return TotalsOfShards(
+        np.asarray([shard.sums[0, of].sum() for shard, of in zip(shards, whole, strict=True)], np.int64),
+        np.asarray([shard.trends[of].sum(axis=0) for shard, of in zip(shards, whole, strict=True)]),
+        np.asarray([shard.heard[:, 0].sum() for shard in shards]),
+    )
+
+
+def merge(shards: Sequence[Told], strategy: Strategy, engine: Engine) -> Merged:
+    """Return what these shards, one at least, say together by a strategy, its parts worked on by an engine."""
+    work = partial(merge_part, strategy, totals_of(shards))
+    found = list(engine.map(work, parts_of(shards)))
+    return Merged(*(np.concatenate([getattr(part, name) for part in found]) for name in Merged.__slots__))
+
+
+def parts_of(shards: Sequence[Told]) -> Iterator[list[Told]]:
+    """Yield all titles in parts of about PART_KEYS rows, one at least."""
+    keys = np.unique(np.concatenate([shard.keys for shard in shards]))
+    heard = np.unique(np.concatenate([shard.heard_titles for shard in shards]))
+    end = 1 + max((int(last) for last in (*(keys[-1:] // KEYS), *heard[-1:])), default=0)
+    bounds = sorted({0, *(int(key // KEYS) for key in keys[PART_KEYS::PART_KEYS]), end})
+    for first, before in pairwise(bounds):
+        yield [shard.part(first, before) for shard in shards]
+
+
+def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told]) -> Merged:
+    """Return what the shards say together of some titles."""
+    keys = np.unique(np.concatenate([shard.keys for shard in shards]))
+    titles = np.unique(np.concatenate([shard.heard_titles for shard in shards]))
+    sums = np.zeros((3, len(shards), len(keys)), np.int64)
+    samples, success, households = sums
+    trends = np.zeros((len(shards), len(keys), len(_HALF_LIVES)))
+    heard = np.zeros((len(shards), len(titles), _HEARD))
+    for at, shard in enumerate(shards):
+        rows = np.searchsorted(keys, shard.keys)
+        sums[:, at, rows], trends[at, rows] = shard.sums, shard.trends
+        heard[at, np.searchsorted(titles, shard.heard_titles)] = shard.heard
+    found = strategy.merge(SumsOfShards(samples, success, households, trends), totals)
+    together = strategy.merge_audiences(heard, totals)
+    return Merged(
+        keys, found.samples[0], found.success_milli[0], found.households[0], found.trends[0], titles, together
+    )

@@ -1,0 +1,221 @@
+"""Federations as they are run: their shards, their rounds, once or every hour. What `omega federation` does.
+
+with federation(Federating(settings=..., shards=("http://10.0.0.1:8080", "eu.sums"), ...)) as made:
+    report = run_round(made)
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from omega.compose import extra_module, open_catalog, registry
+from omega.core.errors import InputError, OmegaError, shown
+from omega.core.files import read_bounded
+from omega.core.settings import Settings
+from omega.core.shard_records import TASTE_SPACE
+from omega.shards import sums_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from omega.core.catalog import Catalog
+    from omega.federation.collecting import Source
+    from omega.federation.round import Federation, RoundReport
+
+log = logging.getLogger("omega.federation")
+
+STORES = "sqlite:///", "postgresql://"
+EVERY_S = 3600.0
+_MAX_TOKENS_BYTES = 1 << 18
+_EXTRA = "shard"
+
+
+class Federating(msgspec.Struct, frozen=True, kw_only=True):
+    """What is federated, and how."""
+
+    settings: Settings
+    shards: tuple[str, ...]
+    """Each an address of its management, http:// or https://, a file of omega shard sums, or its store."""
+    artifacts: Path
+    """The folder of published files that the shards serve."""
+    key: Path
+    """The operator's private key."""
+    tokens: Path | None = None
+    """A file with a token for all, or lines of an address and its token."""
+    ca: Path | None = None
+    """The only authorities that are trusted for https://; by default the system's."""
+    home: Path | None = None
+    """What the federation remembers; by default federation in OMEGA_HOME."""
+    strategy: str = "weighted-mean"
+    engine: str = "process-pool"
+    workers: int = 1
+    address: str = ""
+    """Of the engine's scheduler, where it has one."""
+    deadline_s: float = 30.0
+    min_share: float = 0.5
+    trends: str = "hourly"
+    """When a title is rising: `hourly`, or `plan`."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of what it remembers."""
+        return home_of(self.settings, self.home)
+
+
+def home_of(settings: Settings, home: Path | None = None) -> Path:
+    """Return the folder of what a federation remembers."""
+    return home or settings.home / "federation"
+
+
+@contextmanager
+def federation(federating: Federating) -> Iterator[Federation]:
+    """Give what rounds are made of, within the block. Raises InputError, ArtifactError, CatalogError, PluginError."""
+    rounds, trends = _module("round"), _module("trends")
+    keys = extra_module("omega.core.artifacts.keys", _EXTRA)
+    wire = extra_module("omega.core.wire", _EXTRA)
+    if federating.trends not in trends.PRESETS:
+        raise InputError(f"trends is {shown(federating.trends)}, allowed: {', '.join(trends.PRESETS)}")
+    plugins, catalog = registry(), open_catalog(federating.settings)
+    with ExitStack() as held:
+        opened = plugins.engine(federating.engine).open(federating.workers, federating.address)
+        made: Federation = rounds.Federation(
+            home=federating.folder,
+            sources=sources(federating, catalog),
+            kin=_module("collecting").Kin(catalog, wire.space_code(TASTE_SPACE)),
+            folder=federating.artifacts,
+            key=keys.SigningKey.read(federating.key),
+            strategy=plugins.strategy(federating.strategy)(),
+            engine=held.enter_context(opened),
+            deadline_s=federating.deadline_s,
+            min_share=federating.min_share,
+            rule=trends.PRESETS[federating.trends],
+        )
+        yield made
+
+
+def run_once(federating: Federating, progress: Callable[[int, int, str], None] = lambda *_: None) -> RoundReport:
+    """Run one round, and return what it came to. Raises BusyError while another runs, and what `federation` does."""
+    with federation(federating) as made:
+        return _run(made, progress)
+
+
+def serve(
+    federating: Federating,
+    *,
+    every_s: float = EVERY_S,
+    metrics: tuple[str, int] | None = None,
+    done: Callable[[RoundReport], None] = lambda report: None,
+    ready: Callable[[int | None], None] = lambda port: None,
+) -> None:
+    """Run a round now and again and again until SIGTERM or SIGINT, which wait for the end of one that runs.
+
+    A round that fails is logged and counted, and the next one comes at its time. `metrics` is where Prometheus may ask;
+    `ready` gets the port. Raises what `federation` does.
+    """
+    if not 1 <= every_s <= 7 * 86_400:
+        raise InputError(f"every is {every_s:g} s, allowed: 1 to 604,800")
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    exposition = _module("exposition") if metrics else None
+    try:
+        with federation(federating) as made, ExitStack() as held:
+            told = exposition.Told() if exposition else None
+            ready(held.enter_context(exposition.served(told, *metrics)) if exposition and metrics else None)
+            while not stop.is_set():
+                began_s = time.monotonic()
+                _round(made, told, done)
+                stop.wait(max(every_s - (time.monotonic() - began_s), 0))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _round(made: Federation, told: Any, done: Callable[[RoundReport], None]) -> None:
+    try:
+        report = _run(made, lambda *_: None)
+    except OmegaError as error:
+        log.error("the round failed, the next one comes at its time: %s", error)  # noqa: TRY400  (it says what was wrong)
+        if told:
+            told.failed()
+        return
+    for shard in report.shards:
+        if shard.outcome != "counted":
+            log.warning("%s is %s: %s", shard.source, shard.outcome, shard.reason)
+    log.info("round %d: %s, %d of %d shards", report.number, report.outcome, report.answered, len(report.shards))
+    if told:
+        told.done(report)
+    done(report)
+
+
+_STEPS = ("collected", "merged", "written", "published")
+
+
+def _run(made: Federation, progress: Callable[[int, int, str], None]) -> RoundReport:
+    def step(what: str) -> None:
+        if what in _STEPS:
+            progress(1 + _STEPS.index(what), len(_STEPS), what)
+
+    progress(0, len(_STEPS), f"asking {len(made.sources)} shards")
+    report: RoundReport = _module("round").run_round(made, step=step)
+    return report
+
+
+def reports(settings: Settings, home: Path | None = None, most: int = 20) -> list[RoundReport]:
+    """Return the newest rounds, newest first; none where no round was run. Raises StoreError."""
+    folder, history = home_of(settings, home), _module("history")
+    if not (folder / history.FILE).exists():
+        return []
+    with closing(history.History.open(folder)) as opened:
+        kind = _module("round").RoundReport
+        return [msgspec.json.decode(row.report, type=kind) for row in opened.rounds(most)]
+
+
+def sources(federating: Federating, catalog: Catalog) -> list[Source]:
+    """Return the shards as sources. Raises InputError."""
+    tokens = _tokens(federating.tokens)
+    return [_source(shard, federating, catalog, tokens) for shard in federating.shards]
+
+
+def _source(shard: str, federating: Federating, catalog: Catalog, tokens: dict[str, str]) -> Source:
+    collecting = _module("collecting")
+    if shard.startswith(STORES):
+        name = urlsplit(shard)._replace(netloc=urlsplit(shard).netloc.rpartition("@")[2]).geturl()
+        found = collecting.Source(name, lambda deadline_s: sums_of(shard, catalog).encode())
+    elif "://" in shard:
+        token = tokens.get(shard.rstrip("/"), tokens.get(""))
+        if not token:
+            do = "give one with --tokens FILE, from omega shard admin NAME --role federation"
+            raise InputError(f"shard {shown(shard)} has no token, allowed: one of role federation: {do}")
+        found = collecting.url_source(shard, token, federating.ca)
+    else:
+        found = collecting.file_source(Path(shard))
+    made: Source = found
+    return made
+
+
+def _tokens(path: Path | None) -> dict[str, str]:
+    """Return tokens by address; under the empty one, that for all others. Raises InputError."""
+    found: dict[str, str] = {}
+    lines: Sequence[str] = read_bounded(path, _MAX_TOKENS_BYTES).decode(errors="replace").splitlines() if path else ()
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if len(words) > 2:
+            raise InputError(
+                f"{path} line {number} has {len(words)} words, allowed: a token, or an address and a token"
+            )
+        if words:
+            found[words[0].rstrip("/") if len(words) == 2 else ""] = words[-1]
+    return found
+
+
+def _module(name: str) -> Any:
+    return extra_module(f"omega.federation.{name}", _EXTRA)

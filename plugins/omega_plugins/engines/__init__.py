@@ -1,0 +1,1 @@
+"""Engines: where the parts of a federation's merge are worked on."""

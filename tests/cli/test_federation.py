@@ -1,0 +1,133 @@
+"""`omega federation`, with shards as files: what people and programs are told, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from array import array
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from omega.compose import EXAMPLE_CATALOG_PATH
+from omega.core.catalog import Catalog
+from omega.core.shard_records import ALL_SLOTS, TASTE_SPACE
+from omega.core.shard_sums import Columns, Facts, ShardSums
+from omega.core.wire import space_code
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Omega
+
+CATALOG = Catalog.read(EXAMPLE_CATALOG_PATH)
+
+
+def a_file(path: Path, shard: int, households: int) -> Path:
+    """Write the sums of a shard where so many households watched title 5."""
+    now = int(time.time())
+    facts = Facts(
+        shard=shard,
+        region="",
+        lineage=CATALOG.lineage,
+        epoch=CATALOG.epoch,
+        titles=len(CATALOG),
+        space=space_code(TASTE_SPACE),
+        day=now // 86_400,
+        made_at=now,
+    )
+    sums, trends = (array("q", [households * each]) for each in (1, 900)), array("d", [float(households)] * 4)
+    samples, success = sums
+    columns = Columns(
+        array("I", [5]), array("B", [ALL_SLOTS]), samples, success, samples, trends, array("I"), array("f")
+    )
+    path.write_bytes(ShardSums(facts, columns).encode())
+    return path
+
+
+@pytest.fixture
+def told(omega: Omega, tmp_path: Path) -> list[str]:
+    """Two shards' files and the options that a round needs."""
+    omega("artifact", "keygen", tmp_path / "op.key")
+    files = [a_file(tmp_path / f"{shard}.sums", shard, 2 - shard) for shard in (0, 1)]
+    return [*map(str, files), "--artifacts", str(tmp_path / "shelf"), "--key", str(tmp_path / "op.key")]
+
+
+def test_a_round_is_run_told_and_remembered(omega: Omega, told: list[str], tmp_path: Path) -> None:
+    assert "no round was run yet" in omega("federation", "status").out
+    assert omega("federation", "status", "--json").json == {"last": None, "board": 0, "age_s": None}
+    out = omega("federation", "run", *told).out
+    assert "round 1: published, 2 of 2 shards answered; board 1 shows 1 of 1 titles" in out
+    assert out.count("counted") == 2
+    report = omega("federation", "run", *told, "--json").json
+    assert (report["outcome"], report["number"], report["version"]) == ("unchanged", 2, 0)
+    assert [shard["outcome"] for shard in report["shards"]] == ["counted", "counted"]
+    status = omega("federation", "status").out
+    assert "round 2: unchanged" in status
+    assert "board 1 is of" in status
+    assert omega("federation", "status", "--json").json["board"] == 1
+    rounds = omega("federation", "history", "--limit", "1", "--json").json["rounds"]
+    assert [one["number"] for one in rounds] == [2]
+    assert omega("federation", "history").out.count("published") == 1
+    listed = omega("artifact", "list", tmp_path / "shelf" / "boards", "--json").json
+    assert "board" in json.dumps(listed)
+
+
+def test_bad_shards_are_named_and_too_few_end_with_one(omega: Omega, told: list[str], tmp_path: Path) -> None:
+    (tmp_path / "1.sums").write_bytes(b"<html>")
+    out = omega("federation", "run", *told).out
+    assert "garbage" in out
+    assert "1 of 2 shards answered" in out
+    done = omega("federation", "run", *told, "--min-share", "0.9", "--json", code=1)
+    assert done.json["outcome"] == "too-few"
+
+
+def test_what_can_never_work_is_one_line(omega: Omega, told: list[str], tmp_path: Path) -> None:
+    wrong: list[tuple[list[str], str, int]] = [
+        (["http://127.0.0.1:1"], "has no token", 2),
+        (["ftp://x", "--tokens", "op.key.pub"], "shard is 'ftp://x'", 2),
+        (["--trends", "weekly"], "allowed: hourly, plan", 2),
+        (["--strategy", "mode"], "allowed: median, trimmed-mean, weighted-mean", 4),
+        (["--min-share", "2"], "above 0 to 1", 2),
+        (["--engine", "process-pool", "--address", "tcp://x"], "no address", 2),
+    ]
+    for more, complaint, code in wrong:
+        assert complaint in omega("federation", "run", *told, *more, code=code).complaint, more
+    (tmp_path / "tokens").write_text("a b c\n")
+    tokens = ("--tokens", tmp_path / "tokens")
+    assert "line 1 has 3 words" in omega("federation", "run", *told, *tokens, code=2).complaint
+    assert "1 to 604,800" in omega("federation", "serve", *told, "--every", "0", code=2).complaint
+    assert "log-level" in omega("federation", "serve", *told, "--log-level", "loud", code=2).complaint
+
+
+def test_it_is_served_until_it_is_told_to_end(told: list[str], home: Path, omega: Omega) -> None:
+    command = [sys.executable, "-m", "omega_cli", "federation", "serve", *told]
+    process = subprocess.Popen(
+        [*command, "--every", "0.02", "--metrics-port", "0", "--json", "--log-json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMEGA_HOME": str(home)},
+    )
+    assert process.stdout
+    ready = json.loads(process.stdout.readline())
+    reports: list[dict[str, Any]] = [json.loads(process.stdout.readline()) for _ in range(2)]
+    assert ready["pid"] == process.pid
+    with urllib.request.urlopen(ready["metrics_url"]) as answer:  # noqa: S310  (its own address)
+        metrics = answer.read().decode()
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert [report["outcome"] for report in reports] == ["published", "unchanged"]
+    assert 'omega_federation_rounds_total{outcome="published"} 1.0' in metrics
+    assert "omega_federation_shown_titles 1.0" in metrics
+    assert "omega_federation_answered_shards 2.0" in metrics
+    assert "omega_federation_board_version 1.0" in metrics
+    assert "process_resident_memory_bytes" in metrics
+    assert all(json.loads(line)["message"] for line in errors.splitlines())
+    assert omega("federation", "status", "--json").json["board"] == 1

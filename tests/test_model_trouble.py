@@ -17,6 +17,7 @@ from omega.core.errors import MissingExtraError, ModelError, PluginError
 from omega.core.settings import resolve
 from omega.core.testing.fakes import Clock
 from omega.core.types import ViewContext, ViewingEvent
+from omega.device.fallback import Policy
 from omega_plugins.embedders import MODELS
 
 if TYPE_CHECKING:
@@ -119,6 +120,10 @@ def test_a_tv_whose_model_breaks_goes_on_and_gets_its_model_back(tmp_path: Path)
     clock = Clock()
     own = ViewingEvent(content_id="ours", title="Our holiday at the sea", watch_pct=0.9)
     with closing(open_brain(settings, now=clock)) as brain:
+        assert brain._mover
+        brain._mover.fallback.policy = Policy(
+            budget_ms=10_000, return_ms=10_000
+        )  # how busy the machine is, is no matter
         brain.observe(ViewingEvent(content_id=open_catalog(settings).titles[3].id, watch_pct=1.0))
         int4 = brain.status().space
         brain._embedder.close()  # every use fails from now on

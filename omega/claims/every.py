@@ -11,6 +11,7 @@ from omega.claims import (
     device,
     durability,
     exchange,
+    federation,
     forgetting,
     group_commit,
     grpc,
@@ -55,6 +56,7 @@ for area in (
     no_history,
     once,
     pgvector,
+    federation,
     cli,
 ):
     claims.all.update(area.claims.all)

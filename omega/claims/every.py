@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from omega.claims import (
+    bad_shard,
     cli,
     daemon,
     device,
@@ -57,6 +58,7 @@ for area in (
     once,
     pgvector,
     federation,
+    bad_shard,
     cli,
 ):
     claims.all.update(area.claims.all)

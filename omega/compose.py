@@ -70,6 +70,7 @@ ARTIFACTS_FOLDER = "artifacts"
 _BUILTINS = (
     "omega_plugins.embedders.onnx",
     "omega_plugins.embedders.static",
+    "omega_plugins.engines.dask",
     "omega_plugins.engines.process_pool",
     "omega_plugins.strategies.median",
     "omega_plugins.strategies.trimmed_mean",

@@ -1,7 +1,7 @@
 """Federations as they are run: their shards, their rounds, once or every hour. What `omega federation` does.
 
 with federation(Federating(settings=..., shards=("http://10.0.0.1:8080", "eu.sums"), ...)) as made:
-    report = run_round(made)
+    report = run_round(made())
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import signal
 import threading
 import time
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -27,6 +27,8 @@ from omega.shards import sums_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from omega.core.artifacts.keys import Keyring
+    from omega.core.artifacts.manifest import Manifest
     from omega.core.catalog import Catalog
     from omega.federation.collecting import Source
     from omega.federation.round import Federation, RoundReport
@@ -76,36 +78,68 @@ def home_of(settings: Settings, home: Path | None = None) -> Path:
     return home or settings.home / "federation"
 
 
+class Known:
+    """The catalog that shards go by: the settings', or a later epoch of it on the shelf."""
+
+    def __init__(self, catalog: Catalog, folder: Path, keys: Keyring) -> None:
+        """`keys` are the operator's, who publishes in `folder`."""
+        self._catalog, self._folder, self._keys = catalog, folder, keys
+        self._read: Manifest | None = None
+
+    def newest(self) -> Catalog:
+        """Return it, looking at the shelf anew; what is broken is logged and passed over. Raises ArtifactError."""
+        if not self._folder.is_dir():
+            return self._catalog
+        catalogs = extra_module("omega.core.artifacts.catalogs", _EXTRA)
+        shelf = extra_module("omega.core.artifacts.shelf", _EXTRA).Shelf(self._folder)
+        named = "catalog", self._catalog.lineage
+        for manifest in shelf.current(self._keys, _passed_over):
+            if (manifest.kind, manifest.name) == named and manifest != self._read:
+                found = catalogs.decode_catalog(shelf.read(manifest))
+                if found.epoch > self._catalog.epoch:
+                    self._catalog = catalogs.later_catalog(self._catalog, found)
+                self._read = manifest
+        return self._catalog
+
+
+def _passed_over(file: str, error: OmegaError) -> None:
+    log.warning("%s is passed over: %s", file, error)
+
+
 @contextmanager
-def federation(federating: Federating) -> Iterator[Federation]:
-    """Give what rounds are made of, within the block. Raises InputError, ArtifactError, CatalogError, PluginError."""
+def federation(federating: Federating) -> Iterator[Callable[[], Federation]]:
+    """Give what the next round is made of, whenever it is asked for, within the block.
+
+    Raises InputError, ArtifactError, CatalogError, PluginError.
+    """
     rounds, trends = _module("round"), _module("trends")
     keys = extra_module("omega.core.artifacts.keys", _EXTRA)
     wire = extra_module("omega.core.wire", _EXTRA)
     if federating.trends not in trends.PRESETS:
         raise InputError(f"trends is {shown(federating.trends)}, allowed: {', '.join(trends.PRESETS)}")
-    plugins, catalog = registry(), open_catalog(federating.settings)
+    plugins, key = registry(), keys.SigningKey.read(federating.key)
+    known = Known(open_catalog(federating.settings), federating.artifacts, keys.Keyring([key.public]))
     with ExitStack() as held:
         opened = plugins.engine(federating.engine).open(federating.workers, federating.address)
         made: Federation = rounds.Federation(
             home=federating.folder,
-            sources=sources(federating, catalog),
-            kin=_module("collecting").Kin(catalog, wire.space_code(TASTE_SPACE)),
+            sources=sources(federating, known),
+            kin=_module("collecting").Kin(known.newest(), wire.space_code(TASTE_SPACE)),
             folder=federating.artifacts,
-            key=keys.SigningKey.read(federating.key),
+            key=key,
             strategy=plugins.strategy(federating.strategy)(),
             engine=held.enter_context(opened),
             deadline_s=federating.deadline_s,
             min_share=federating.min_share,
             rule=trends.PRESETS[federating.trends],
         )
-        yield made
+        yield lambda: replace(made, kin=made.kin._replace(catalog=known.newest()))
 
 
 def run_once(federating: Federating, progress: Callable[[int, int, str], None] = lambda *_: None) -> RoundReport:
     """Run one round, and return what it came to. Raises BusyError while another runs, and what `federation` does."""
     with federation(federating) as made:
-        return _run(made, progress)
+        return _run(made(), progress)
 
 
 def serve(
@@ -139,9 +173,9 @@ def serve(
             signal.signal(number, handler)
 
 
-def _round(made: Federation, told: Any, done: Callable[[RoundReport], None]) -> None:
+def _round(made: Callable[[], Federation], told: Any, done: Callable[[RoundReport], None]) -> None:
     try:
-        report = _run(made, lambda *_: None)
+        report = _run(made(), lambda *_: None)
     except OmegaError as error:
         log.error("the round failed, the next one comes at its time: %s", error)  # noqa: TRY400  (it says what was wrong)
         if told:
@@ -179,17 +213,18 @@ def reports(settings: Settings, home: Path | None = None, most: int = 20) -> lis
         return [msgspec.json.decode(row.report, type=kind) for row in opened.rounds(most)]
 
 
-def sources(federating: Federating, catalog: Catalog) -> list[Source]:
+def sources(federating: Federating, known: Known) -> list[Source]:
     """Return the shards as sources. Raises InputError."""
     tokens = _tokens(federating.tokens)
-    return [_source(shard, federating, catalog, tokens) for shard in federating.shards]
+    return [_source(shard, federating, known, tokens) for shard in federating.shards]
 
 
-def _source(shard: str, federating: Federating, catalog: Catalog, tokens: dict[str, str]) -> Source:
+def _source(shard: str, federating: Federating, known: Known, tokens: dict[str, str]) -> Source:
     collecting = _module("collecting")
     if shard.startswith(STORES):
-        name = urlsplit(shard)._replace(netloc=urlsplit(shard).netloc.rpartition("@")[2]).geturl()
-        found = collecting.Source(name, lambda deadline_s: sums_of(shard, catalog).encode())
+        scheme, _, where = shard.partition("://")
+        name = f"{scheme}://{where.rpartition('@')[2]}"
+        found = collecting.Source(name, lambda deadline_s: sums_of(shard, known.newest()).encode())
     elif "://" in shard:
         token = tokens.get(shard.rstrip("/"), tokens.get(""))
         if not token:

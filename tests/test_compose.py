@@ -105,6 +105,7 @@ def test_built_in_plugins_are_listed() -> None:
         ("strategy", "median"),
         ("strategy", "trimmed-mean"),
         ("strategy", "weighted-mean"),
+        ("engine", "dask"),
         ("engine", "process-pool"),
     }
 

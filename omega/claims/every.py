@@ -6,11 +6,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from omega.claims import (
+    bad_shard,
     cli,
     daemon,
     device,
     durability,
     exchange,
+    federation,
     forgetting,
     group_commit,
     grpc,
@@ -55,6 +57,8 @@ for area in (
     no_history,
     once,
     pgvector,
+    federation,
+    bad_shard,
     cli,
 ):
     claims.all.update(area.claims.all)

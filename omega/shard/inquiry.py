@@ -40,7 +40,7 @@ PROBE_KEPT_S = 1.0
 LOOKED_AT = 500
 """So many titles nearest to a text are asked for what may be shown of them."""
 SUMS_KEPT_S = 10.0
-"""Whoever asks for sums sooner gets the same again: 50,000 rows take .3 s to read."""
+"""Whoever asks for sums sooner gets the same again: 50,000 rows take .05 s of a store on SQLite, and .03 s to pack."""
 _STEPS = 10
 """Nearness is told in tenths: no single visit should be seen in it."""
 

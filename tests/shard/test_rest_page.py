@@ -69,8 +69,8 @@ def test_the_commands_run_as_they_stand_there(tmp_path: Path) -> None:
     assert [done.returncode for done in told] == [0, 0], told
     assert process.returncode == 0
     answers = [json.loads(line) for line in told[0].stdout.splitlines()]
-    assert len(answers) == len(ROUTES) - 2, "all but health and the sums, which are a file"
-    assert decode((tmp_path / "shard.sums").read_bytes()).facts.shard == 0
+    assert len(answers) == len(ROUTES) - 2, "all but health, and sums, which are no JSON"
+    assert decode((tmp_path / "one.sums").read_bytes()).facts.shard == 0
     assert (answers[0], answers[1]["openapi"]) == ({"status": "ready"}, "3.1.0")
     assert [answer["revoked"] for answer in answers[-2:]] == [False, True]
     named = set(re.findall(r"`(omega_\w+)`", PAGE.read_text()))

@@ -39,9 +39,9 @@ Home = Annotated[
     typer.Option(metavar="FOLDER", help="What the federation remembers.", show_default="OMEGA_HOME/federation"),
 ]
 Strategy = Annotated[str, typer.Option(help="How shards are made one: weighted-mean, median, trimmed-mean.")]
-Engine = Annotated[str, typer.Option(help="Where titles are merged: process-pool, or another plugin.")]
+Engine = Annotated[str, typer.Option(help="Where titles are merged: process-pool, dask.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="How many of its processes; 1 is this one.")]
-Address = Annotated[str, typer.Option(help="Of the engine's scheduler.", show_default="none")]
+Address = Annotated[str, typer.Option(help="Of dask's scheduler, tcp:// or tls://.", show_default="none")]
 Deadline = Annotated[float, typer.Option(metavar="SECONDS", help="How long shards are waited for.")]
 MinShare = Annotated[float, typer.Option(help="With a smaller share of the shards nothing is published.")]
 Trends = Annotated[str, typer.Option(help="When a title rises: by hours, `hourly`, or by the `plan`'s .95 an hour.")]

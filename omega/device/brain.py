@@ -25,7 +25,7 @@ from omega.device.household import Household
 from omega.device.memory import words as memory_words
 from omega.device.memory.skill_library import Progress
 from omega.device.moving import following
-from omega.device.observe import day_of, midnight, title_of, trusted, watch_of
+from omega.device.observe import RELEASED, day_of, midnight, title_of, trusted, watch_of
 from omega.device.others import heard
 from omega.device.privacy import Privacy, privacy
 from omega.device.ranking import Place, Weights
@@ -82,17 +82,19 @@ class Brain:
         now: Callable[[], datetime],
         weights: Weights | None = None,
         mover: Mover | None = None,
+        clock_from: datetime = RELEASED,
     ) -> None:
         """Take over `store` and `embedder`, which are closed with the brain.
 
         `titles` are the catalog's arrays in the embedder's space; `now` gives aware local time; `mover` keeps the
-        embedder the one that serves best, where the settings leave that open.
+        embedder the one that serves best, where the settings leave that open. A clock that shows a time before
+        `clock_from` isn't set.
         """
         self._store = store
         self._embedder = embedder
         self._catalog = catalog
         self._titles = titles
-        self._now = now
+        self._now, self._clock_from = now, clock_from
         self.weights = weights or Weights()
         """How much each part counts; holds from the next question on."""
         self._mover = mover
@@ -111,7 +113,7 @@ class Brain:
         """
         self._follow()
         clock = self._now()
-        now = trusted(clock, self._household.newest_at_s)
+        now = trusted(clock, self._household.newest_at_s, self._clock_from)
         event = check_event(event, now=now, ahead=now is clock)
         title, local = title_of(event, self._catalog, self._household.local)
         profile = self._profile_id(event.profile)
@@ -153,19 +155,24 @@ class Brain:
         """
         if not 1 <= k <= MOST_TITLES:
             raise InputError(f"k is {k}, allowed: 1..{MOST_TITLES:,}")
-        asked, now_s = self._ask(context), self._now().timestamp()
+        asked, now_s = self.ask(context), self._now().timestamp()
         places = ranking.places(asked.scores, self._titles.centered, asked.allowed, k, self.weights)
         titles = [explained(asked, place, self._household) for place in places]
         if self._mode is not Mode.GUEST:  # the household chose nothing from a guest's list
             self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
         return titles
 
+    def ask(self, context: ViewContext | None = None) -> Asked:
+        """Return what `recommend` chooses from: every title's terms in the context. Raises InputError."""
+        self._follow()
+        return self._asking.ask(context or ViewContext(), self._now(), self.weights, as_guest=self._mode is Mode.GUEST)
+
     def why(self, content_id: str, context: ViewContext | None = None) -> Explanation:
         """Explain one title of the catalog in the context (by default: now), recommended or not. Raises InputError."""
         row = self._catalog.ordinals.get(content_id)
         if row is None:
             raise InputError(f"content_id is {shown(content_id)}, allowed: {self._catalog.hint(content_id)}")
-        asked = self._ask(context)
+        asked = self.ask(context)
         total, allowed = asked.scores.total, asked.allowed
         return Explanation(
             recommendation=explained(asked, Place(row, 0.0, quiet=False), self._household),
@@ -439,10 +446,6 @@ class Brain:
         """Read the store again if another process wrote."""
         if self._store.version() != self._household.version:
             self._read()
-
-    def _ask(self, context: ViewContext | None) -> Asked:
-        self._follow()
-        return self._asking.ask(context or ViewContext(), self._now(), self.weights, as_guest=self._mode is Mode.GUEST)
 
     def _watched(self, content_id: str) -> tuple[WatchRecord, ...]:
         return tuple(sorted(self._store.events(content_id=content_id), key=lambda event: event.at))

@@ -73,7 +73,7 @@ def test_the_audience_term_is_the_households_own_place_against_each_title(open_b
     trends.keep(store, a_pull())
     brain.adopt(BASIS)
     column = TERMS.index("audience")
-    assert not brain._ask(None).scores.terms[:, column].any(), "nothing was watched, so that there is no place"
+    assert not brain.ask(None).scores.terms[:, column].any(), "nothing was watched, so that there is no place"
     watched: list[int] = []
     axes = axes_of(TASTE_SPACE)
     assert axes is not None
@@ -85,7 +85,7 @@ def test_the_audience_term_is_the_households_own_place_against_each_title(open_b
         place = standing(axes, brain._titles.centered[watched], ages) / np.repeat((0.08, 1 / 7), (32, 12)) - BASIS.mean
         x = [sum(p * z for p, z in zip(projected, place, strict=True)) for projected in BASIS.projection]
         gain = 0.66 + 0.52 * (len(watched) / (len(watched) + 15) - 0.6)
-        terms = brain._ask(None).scores.terms[:, column]
+        terms = brain.ask(None).scores.terms[:, column]
         assert set(np.flatnonzero(terms).tolist()) == set(STEPS)
         for title, steps in STEPS.items():
             a = [step * scale for step, scale in zip(steps, BASIS.scale, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -115,8 +115,9 @@ class MemoryDeviceStore(DeviceStore):
     @contextmanager
     def many(self) -> Iterator[None]:
         """Make all that is recorded in the block hold together; when the block fails, none of it does."""
-        held = deepcopy({name: value for name, value in vars(self).items() if name != "ledger"})
-        lines = deepcopy(self.ledger.lines)
+        held = {name: copy(value) for name, value in vars(self).items() if name != "ledger"}  # values are frozen
+        held["_events"] = [copy(kept) for kept in self._events]
+        lines = [copy(line) for line in self.ledger.lines]
         try:
             yield
         except BaseException:

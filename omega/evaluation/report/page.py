@@ -122,6 +122,12 @@ def notes(result: Result) -> list[str]:
     if result.fit:
         without = ", ".join(f"{term} +{loss - result.fit.loss:.4f}" for term, loss in result.fit.loss_without.items())
         found.append(f"Fitted on {result.fit.lists:,} lists, loss {result.fit.loss:.4f} nats; without {without}.")
+    if result.loop_weights:
+        weights = ", ".join(f"{name} {value:.3f}" for name, value in result.loop_weights.items())
+        found.append(f"Weights of omega: {weights}.")
+    if sizes := result.loop_sizes:
+        told = f"{sizes.syncs:,} syncs of {sizes.tvs:,} TVs in {sizes.weeks:.1f} weeks"
+        found.append(f"omega: {told}, {sizes.bytes_per_tv_week:,.0f} bytes a TV and week, both ways.")
     if result.audit:
         leaks = "; ".join(result.audit.leaks) or "nothing changed"
         found.append(f"Leak audit at {result.audit.after}, {result.audit.steps} steps: {leaks}.")

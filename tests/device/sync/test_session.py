@@ -285,7 +285,7 @@ def test_what_the_others_enjoy_takes_the_place_of_the_operators_popularity() -> 
     similar = (Similar(4, None, 3, 600, 191), Similar(1, None, 3, 900, 100))
     others = heard(shipped, trends.Trends("shard-a", 1, tuple(trending), similar))
     assert others.households.tolist() == [0, 9, 0, 6, 3, 0, 0, 0, 0, 0]
-    assert np.allclose(others.shares, [0, 3 / 4, 0, 1 / 4, 0, 0, 0, 0, 0, 0]), "2^(16/8) - 1 to 2^(8/8) - 1"
+    assert np.allclose(others.shares, [0, 3 / 24, 0, 1 / 24, 0, 0, 0, 0, 0, 0]), "2^(16/8) - 1, 2^(8/8) - 1, 20"
     assert np.allclose(others.nearness, [0, 0, 0, 0, 191 / 127.5 - 1, 0, 0, 0, 0, 0])
     assert np.flatnonzero(others.alike).tolist() == [4]
     mean = (9 * 1.0 + 6 * 0.8 + 3 * 0.6) / 18

@@ -50,6 +50,7 @@ _COLUMNS: Final = (
     ("samples", "q", 1),
     ("success_milli", "q", 1),
     ("households", "q", 1),
+    ("replaced", "q", 1),
     ("trends", "d", _TRENDS),
     ("audience_title", "I", 1),
     ("audience", "f", _HEARD),
@@ -91,6 +92,11 @@ class Columns:
     """(n,) i8"""
     households: array[int]
     """(n,) i8"""
+    replaced: array[int]
+    """(n,) i8: how often what the shard shows of the row was replaced, each time by three households that came or went.
+
+    Figures of two times between which it moved differ by that many at least.
+    """
     trends: array[float]
     """(n, len(HALF_LIVES_DAYS)) f8"""
     audience_title: array[int]
@@ -230,7 +236,7 @@ def _check(facts: Facts, columns: Columns) -> None:
     last = max((column[-1] for column in (columns.title, columns.audience_title) if column), default=0)
     if last >= facts.titles:
         raise SumsError("title", f"title is {last}, allowed: 0..{facts.titles - 1}, as its catalog has: leave it out")
-    for name in ("samples", "success_milli", "households"):
+    for name in ("samples", "success_milli", "households", "replaced"):
         _check_range(name, getattr(columns, name), MAX_SAMPLES * (1000 if name == "success_milli" else 1))
     if any(map(operator.gt, columns.success_milli, (1000 * samples for samples in columns.samples))):
         raise SumsError("success", "success_milli is above 1000 a sample, allowed: 0..1000: correct the sums")

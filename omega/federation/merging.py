@@ -38,7 +38,7 @@ class Told(NamedTuple):
     keys: Integers
     """(n,) title x KEYS + slot, ascending."""
     sums: Integers
-    """(3, n) samples, success in thousandths, households."""
+    """(4, n) samples, success in thousandths, households, how often they were shown anew."""
     trends: Doubles
     """(n, half-lives)"""
     heard_titles: Integers
@@ -62,6 +62,8 @@ class Merged:
     samples: Integers
     success_milli: Integers
     households: Integers
+    replaced: Integers
+    """How often the shards replaced what they show of the row, together."""
     trends: Doubles
     """(n, half-lives) as of the day that `told` was called with."""
     heard_titles: Integers
@@ -82,7 +84,8 @@ def told(sums: ShardSums, day: int) -> Told:
     """
     columns, age = sums.columns, max(day - sums.facts.day, 0)
     keys = np.asarray(columns.title, np.int64) * KEYS + np.asarray(columns.slot, np.int64)
-    counts = np.stack([np.asarray(column) for column in (columns.samples, columns.success_milli, columns.households)])
+    told = columns.samples, columns.success_milli, columns.households, columns.replaced
+    counts = np.stack([np.asarray(column) for column in told])
     counts[2] = np.minimum(counts[2], counts[0])
     trends = np.asarray(columns.trends).reshape(-1, len(_HALF_LIVES)) * np.exp2(-age / _HALF_LIVES)
     heard = np.asarray(columns.audience, np.float64).reshape(-1, _HEARD) * 2.0 ** (-age / AUDIENCE_HALF_LIFE_DAYS)
@@ -121,8 +124,8 @@ def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told
     """Return what the shards say together of some titles."""
     keys = np.unique(np.concatenate([shard.keys for shard in shards]))
     titles = np.unique(np.concatenate([shard.heard_titles for shard in shards]))
-    sums = np.zeros((3, len(shards), len(keys)), np.int64)
-    samples, success, households = sums
+    sums = np.zeros((4, len(shards), len(keys)), np.int64)
+    samples, success, households, replaced = sums
     trends = np.zeros((len(shards), len(keys), len(_HALF_LIVES)))
     heard = np.zeros((len(shards), len(titles), _HEARD))
     for at, shard in enumerate(shards):
@@ -132,5 +135,12 @@ def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told
     found = strategy.merge(SumsOfShards(samples, success, households, trends), totals)
     together = strategy.merge_audiences(heard, totals)
     return Merged(
-        keys, found.samples[0], found.success_milli[0], found.households[0], found.trends[0], titles, together
+        keys,
+        found.samples[0],
+        found.success_milli[0],
+        found.households[0],
+        replaced.sum(axis=0),
+        found.trends[0],
+        titles,
+        together,
     )

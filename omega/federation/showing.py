@@ -1,7 +1,7 @@
 """What may be shown of merged sums: figures of three households and more, that no single visit changes.
 
 As a shard does it for its own: a row's shown figures are replaced when LEAST_HOUSEHOLDS more, or fewer, have come
-since.
+since; and whenever some shard did so, where that many households came or went.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ class Showing(NamedTuple):
     day: Integers
     trends: Doubles
     """(n, half-lives) as of `day`."""
+    replaced: Integers
+    """How often the shards had replaced what they show, by then."""
 
     @classmethod
     def empty(cls) -> Showing:
         """Return nothing."""
         none = np.zeros(0, np.int64)
-        return cls(none, none, none, none, none, np.zeros((0, len(HALF_LIVES_DAYS))))
+        return cls(none, none, none, none, none, np.zeros((0, len(HALF_LIVES_DAYS))), none)
 
     def trending(self, most: int) -> list[Shown]:
         """Return the trendiest titles that are shown, first those whose trend of one day is largest on any day."""
@@ -68,10 +70,11 @@ def showing(before: Showing, merged: Merged, day: int) -> Showing:
     old = _spread(titles, before.titles, before[1:])
     days = np.full(len(now_titles), day)
     sums = (merged.samples, merged.success_milli, merged.households)
-    new = _spread(titles, now_titles, [*(column[whole] for column in sums), days, merged.trends[whole]])
+    told = [*(column[whole] for column in sums), days, merged.trends[whole], merged.replaced[whole]]
+    new = _spread(titles, now_titles, told)
     was, now = old[2], new[2]
     enough = now >= LEAST_HOUSEHOLDS
-    renewed = enough & (np.abs(now - was) >= LEAST_HOUSEHOLDS)
+    renewed = enough & ((np.abs(now - was) >= LEAST_HOUSEHOLDS) | ((old[5] != new[5]) & (was > 0)))
     lost = ~enough & (was >= LEAST_HOUSEHOLDS)
     found = []
     for column, (mine, fresh) in enumerate(zip(old, new, strict=True)):

@@ -28,6 +28,7 @@ from omega.core.shard_records import (
     FOR_GOOD,
     HALF_LIVES_DAYS,
     MAX_TAGS,
+    RANKED_BY,
     TAG_RANGE,
     TASTE_BYTES,
     TASTE_NUMBERS,
@@ -446,6 +447,36 @@ class ShardStoreContract(ABC):
         after = row_of(store).shown
         assert after
         assert (after.households, after.samples, after.success_milli) == (6, 24, 3 * 900 + 21 * 100)
+
+    def test_what_is_counted_by_estimate_changes_with_any_three_households(self, store: ShardStore) -> None:
+        visits(store, range(40))
+        first = row_of(store).shown
+        for household in range(3):  # some came after it was shown last
+            visits(store, [household], day=TODAY + 1)
+            if (before := row_of(store).shown) != first:
+                break
+        assert before
+        assert before != first
+        for household in (13, 11, 13, 11):
+            visits(store, [household], day=TODAY + 2)
+        assert row_of(store).shown == before, "two households"
+        visits(store, [30], day=TODAY + 2)
+        after = row_of(store).shown
+        assert after
+        assert (after.samples, after.day) == (before.samples + 5, TODAY + 2)
+        assert after.households == before.households, "who comes again is counted already"
+
+    def test_a_change_too_small_to_be_told_waits_for_the_next_day(self, store: ShardStore) -> None:
+        for day in range(4):
+            visits(store, range(40), day=TODAY + day)
+        before = row_of(store).shown
+        assert before
+        assert before.day == TODAY + 3
+        assert row_of(store).now.samples - before.samples < row_of(store).now.trends[RANKED_BY] / 16 + 1
+        visits(store, range(3), day=TODAY + 4)
+        after = row_of(store).shown
+        assert after
+        assert after.day == TODAY + 4
 
     def test_hides_what_loses_its_households(self, store: ShardStore) -> None:
         visits(store, range(3))

@@ -56,6 +56,7 @@ class _Row:
         self.trends = [0.0] * len(HALF_LIVES_DAYS)
         self.theta, self.tags = TAG_RANGE, set[int]()
         self.shown: Figures | None = None
+        self.replaced, self.since = 0, set[int]()
         self.hidden_day = 0
 
     def age(self, day: int) -> None:
@@ -65,6 +66,7 @@ class _Row:
 
     def add(self, sample: Sample, sign: int) -> None:
         """Count a sample, or the opposite."""
+        self.since.add(sample.tag)
         self.samples += sign
         self.success += sign * sample.success_milli
         age = max(self.day - sample.day, 0)
@@ -87,10 +89,21 @@ class _Row:
         self.trends = [max(trend, 0.0) for trend in self.trends]
         self.households = max(self.households, len(self.tags))
         if self.households < LEAST_HOUSEHOLDS:
-            self.hidden_day = self.day if self.shown else self.hidden_day
-            self.shown = None
-        elif self.shown is None or abs(self.households - self.shown.households) >= LEAST_HOUSEHOLDS:
-            self.shown = self.figures()
+            if self.shown:
+                self.hidden_day = self.day
+                self._show(None)
+        elif self.shown is None or self._moved(self.shown):
+            self._show(self.figures())
+
+    def _moved(self, shown: Figures) -> bool:
+        if self.theta == TAG_RANGE:
+            return abs(self.households - shown.households) >= LEAST_HOUSEHOLDS
+        news = self.day > shown.day or 16 * abs(self.samples - shown.samples) >= self.trends[RANKED_BY]
+        return len(self.since) >= LEAST_HOUSEHOLDS and news
+
+    def _show(self, figures: Figures | None) -> None:
+        self.shown, self.replaced = figures, self.replaced + 1
+        self.since.clear()
 
     def figures(self) -> Figures:
         return Figures(self.samples, self.success, self.households, self.day, tuple(self.trends))
@@ -100,6 +113,7 @@ class _Row:
         day = max(self.day, other.day)
         self.age(day)
         other.age(day)
+        self.since |= other.since
         self.samples += other.samples
         self.success += other.success
         self.trends = [a + b for a, b in zip(self.trends, other.trends, strict=True)]
@@ -310,6 +324,7 @@ class MemoryShardStore(ShardStore):
                 found.samples.append(row.samples)
                 found.success_milli.append(row.success)
                 found.households.append(row.households)
+                found.replaced.append(row.replaced)
                 age = max(day - row.day, 0)
                 found.trends.extend(t * 2 ** (-age / h) for t, h in zip(row.trends, HALF_LIVES_DAYS, strict=True))
         for title, (at, numbers) in sorted(self._audiences.items()):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS
-from omega.core.shard_sums import Columns, Facts, ShardSums, pages
+from omega.core.shard_sums import Columns, Facts, ShardSums, may_be_told, pages
 from omega.shard.aggregates import PRIOR_LISTENERS, cosines, trend_of
 from omega.shard.pulls import CANDIDATES
 
@@ -153,6 +153,7 @@ class Inquiry:
         await self.shard.ask(lambda store: store.fold({}))  # sums are read as of the last fold
         for page in pages(len(catalog)):
             columns.extend(await self.shard.ask(lambda store, page=page: store.sums(page, day)))  # type: ignore[misc]
+        moments = await self.shard.ask(lambda store: store.moments(day))
         facts = Facts(
             shard=shard,
             region=region,
@@ -163,7 +164,7 @@ class Inquiry:
             day=day,
             made_at=int(self._now()),
         )
-        sums = ShardSums(facts, columns)
+        sums = ShardSums(facts, columns, may_be_told(moments.ravel().tolist(), columns))
         return await asyncio.to_thread(lambda: (sums.encode(), sums.digest))
 
     def title(self, ordinal: int) -> Title | None:

@@ -85,6 +85,20 @@ def test_audiences_are_the_middle_of_means(strategy: Strategy) -> None:
     assert found[0, 1] / found[0, 0] == pytest.approx(4.5), "who heard no code has no say in what they are"
 
 
+def test_moments_are_added_up_or_the_middle_of_means() -> None:
+    told = np.asarray([np.full((45, 45), number) for number in (2.0, 4.0, 9.0)])
+    told[:, 1, 1] *= (3, 5, 1_000)
+    assert WeightedMean().merge_moments(told)[:2, :2].tolist() == [[15, 15], [15, 9_026]]
+    for strategy in (Median(), TrimmedMean()):
+        assert strategy.merge_moments(told)[:2, :2] == pytest.approx(np.asarray([[12, 12], [12, 60]])), "4 of 3, and 5"
+        silent = np.concatenate([told, np.zeros((1, 45, 45))])
+        assert strategy.merge_moments(silent) == pytest.approx(strategy.merge_moments(told)), (
+            "who tells none has no say"
+        )
+        assert strategy.merge_moments(told[:1]) == pytest.approx(told[0]), "one alone is told as it is"
+        assert not strategy.merge_moments(silent[3:]).any()
+
+
 @pytest.mark.parametrize(("strategy", "liars"), [(Median(), 3), (TrimmedMean(), 2)])
 def test_liars_up_to_the_breakdown_point_stay_within_what_the_honest_say(strategy: Strategy, liars: int) -> None:
     sums, heard = sums_of_shards(8), audiences_of_shards(8)

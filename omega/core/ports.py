@@ -687,8 +687,8 @@ class Strategy(ABC):
     def merge_moments(self, moments: Doubles) -> Doubles:
         """Return (k, k) of (s, k, k), k = 1 + TASTE_NUMBERS: what `ShardStore.moments` of them come to together.
 
-        A shard that tells none has zeros. A strategy that doesn't say how gives zeros: without moments a round makes do
-        with audiences, and no strategy lets more out by having been forgotten here.
+        A shard that tells none has zeros. A strategy that doesn't say how gives zeros, whoever tells: without moments a
+        round makes do with audiences, and no strategy lets more out by having been forgotten here.
         """
         nothing: Doubles = moments[0] * 0.0
         return nothing

@@ -7,7 +7,13 @@ import pytest
 
 from omega.compose import registry
 from omega.core.ports import Strategy, SumsOfShards, TotalsOfShards
-from omega.core.testing.federation_contract import StrategyContract, audiences_of_shards, sums_of_shards, totals_of
+from omega.core.testing.federation_contract import (
+    StrategyContract,
+    audiences_of_shards,
+    moments_of_shards,
+    sums_of_shards,
+    totals_of,
+)
 from omega_plugins.strategies.median import Median
 from omega_plugins.strategies.trimmed_mean import TrimmedMean
 from omega_plugins.strategies.weighted_mean import WeightedMean
@@ -116,6 +122,20 @@ def test_liars_up_to_the_breakdown_point_stay_within_what_the_honest_say(strateg
         assert found.samples.max() < 10**6
         assert (scale <= honest.max(axis=0) * 1.5 + 0.01).all()
         assert np.abs(strategy.merge_audiences(lied, totals)).max() < 10**6
+
+
+@pytest.mark.parametrize(("strategy", "liars"), [(Median(), 3), (TrimmedMean(), 2)])
+def test_moments_of_liars_stay_within_what_the_honest_say(strategy: Strategy, liars: int) -> None:
+    honest = moments_of_shards(8)
+    means = honest[liars:] / honest[liars:, :1, :1]
+    for claim in (-64.0, 64.0):
+        lied = honest.copy()
+        lied[:liars] = claim * 10**9
+        lied[:liars, 0, 0] = 10**9
+        found = strategy.merge_moments(lied)
+        assert found[0, 0] == pytest.approx(8 * 30), "eight times the middle number of codes"
+        assert (found / found[0, 0] <= means.max(axis=0) + 1e-9).all()
+        assert (found / found[0, 0] >= means.min(axis=0) - 1e-9).all()
 
 
 def test_one_liar_moves_the_pooled_sums_at_will() -> None:

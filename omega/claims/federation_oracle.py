@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from omega.core.shard_sums import ShardSums
 
@@ -33,6 +33,18 @@ def added_up(shards: Iterable[ShardSums], day: int) -> tuple[Rows, Heard]:
             for place in range(45):
                 codes[place] += columns.audience[45 * at + place] * 0.5 ** (age / 20)
     return rows, heard
+
+
+def products(codes: Iterable[Sequence[Sequence[int]]], ages: Iterable[int]) -> list[list[float]]:
+    """Return the sum of e e' over all shards' taste codes, e a 1 and the code's numbers, aged by each shard's days."""
+    found = [[0.0] * 45 for _ in range(45)]
+    for told, age in zip(codes, ages, strict=True):
+        for code in told:
+            one = [1, *code]
+            for mine, row in zip(one, found, strict=True):
+                for place, other in enumerate(one):
+                    row[place] += mine * other * 0.5 ** (age / 20)
+    return found
 
 
 def error(merged: Any, rows: Rows, heard: Heard) -> float:

@@ -562,8 +562,8 @@ class ShardStore(ABC):
         """
 
     @abstractmethod
-    def moments(self, day: int) -> Floats:
-        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the sum of e e' over all taste codes that came.
+    def moments(self, day: int) -> Doubles:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float64: the sum of e e' over all taste codes that came.
 
         e is a 1 and the code's numbers, so that the first row is their count and sum; each is decayed to `day` as
         audiences are. It names no title: with it a federation knows how tastes vary, and which differences are large.
@@ -683,6 +683,15 @@ class Strategy(ABC):
     @abstractmethod
     def merge_audiences(self, audiences: Doubles, totals: TotalsOfShards) -> Doubles:
         """Return (m, 1 + TASTE_NUMBERS) of (s, m, 1 + TASTE_NUMBERS): decayed numbers of codes, and their sums."""
+
+    def merge_moments(self, moments: Doubles) -> Doubles:
+        """Return (k, k) of (s, k, k), k = 1 + TASTE_NUMBERS: what `ShardStore.moments` of them come to together.
+
+        A shard that tells none has zeros. A strategy that doesn't say how gives zeros, whoever tells: without moments a
+        round makes do with audiences, and no strategy lets more out by having been forgotten here.
+        """
+        nothing: Doubles = moments[0] * 0.0
+        return nothing
 
 
 class Engine(ABC):

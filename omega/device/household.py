@@ -20,7 +20,7 @@ from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, rec
 from omega.device.memory.skill_library import SkillLibrary
 from omega.device.others import likeness
 from omega.device.taste import REPLAYED_EVENTS, Taste
-from omega.device.titles import KINDS, age_class, unit
+from omega.device.titles import KINDS, age_when_watched, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -247,7 +247,7 @@ class Household:
         rows = list(watched)[: taste_code.LATEST_TITLES]
         if not rows:
             return None
-        ages = [age_class(self._year(watched[row]), self.catalog.titles[row].year) for row in rows]
+        ages = [age_when_watched(self._year(watched[row]), self.catalog.titles[row].year) for row in rows]
         return taste_code.standing(axes, self.titles.centered[rows], ages)
 
     def _episode(self, row_id: int, watch: WatchRecord) -> Episode:
@@ -287,7 +287,7 @@ class Household:
     def _learn(self, member: Member, watch: WatchRecord) -> None:
         title = self.title(watch.content_id)
         genres = self.titles.genre_weights(title)
-        age = age_class(self._year(watch), title.year)
+        age = age_when_watched(self._year(watch), title.year)
         member.learn(watch, self._centered(watch.content_id), genres, KINDS.index(title.kind), age)
 
     def _year(self, watch: WatchRecord) -> int:

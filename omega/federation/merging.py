@@ -30,6 +30,8 @@ PART_KEYS = 16_384
 """Rows of a part, about: eight shards' are 10 MB."""
 _HALF_LIVES = np.asarray(HALF_LIVES_DAYS)
 _HEARD = 1 + TASTE_NUMBERS
+_LARGEST_PRODUCT = 8**2 * (1 + 1e-9)
+"""Of two numbers of a code, which are -8..7."""
 
 
 class Told(NamedTuple):
@@ -91,6 +93,24 @@ def told(sums: ShardSums, day: int) -> Told:
     heard = np.asarray(columns.audience, np.float64).reshape(-1, _HEARD) * 2.0 ** (-age / AUDIENCE_HALF_LIFE_DAYS)
     heard_titles = np.asarray(columns.audience_title, np.int64)
     return Told(keys, counts, np.minimum(trends, counts[0][:, None]), heard_titles, heard)
+
+
+def merged_moments(shards: Sequence[ShardSums], day: int, strategy: Strategy) -> Doubles:
+    """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS): all shards' second moments of taste codes, aged to `day`.
+
+    A shard whose products are larger than its codes allow, as retractions of codes that never came make them, counts
+    with none.
+    """
+    told_ = [
+        np.asarray(sums.moments, np.float64).reshape(_HEARD, _HEARD)
+        * 2.0 ** (-max(day - sums.facts.day, 0) / AUDIENCE_HALF_LIFE_DAYS)
+        for sums in shards
+        if sums.moments
+    ]
+    sound = [one for one in told_ if np.abs(one).max() <= _LARGEST_PRODUCT * one[0, 0]]
+    together = strategy.merge_moments(np.asarray(sound)) if sound else np.zeros((_HEARD, _HEARD))
+    symmetric: Doubles = (together + together.T) / 2
+    return symmetric
 
 
 def totals_of(shards: Sequence[Told]) -> TotalsOfShards:

@@ -24,7 +24,7 @@ from omega.federation.board import Codes, new_basis, section
 from omega.federation.collecting import Collected, Kin, ShardReport, collect
 from omega.federation.history import History, Row, packed
 from omega.federation.lease import lease
-from omega.federation.merging import KEYS, merge, told
+from omega.federation.merging import KEYS, merge, merged_moments, told
 from omega.federation.publishing import newest, publish, tidy
 from omega.federation.showing import Showing, showing
 from omega.federation.trends import HOURLY, PAST_S, Increment, added, increment, rising
@@ -151,7 +151,7 @@ class _Round:
         came = self._increment({shard: of for shard, of in samples.items() if shard in fresh})
         rose = self._rising(came)
         version = 1 + max(newest(federation.folder, Kind.BOARD), (last.version if (last := self._last()) else 0))
-        basis, basis_bytes = self._basis(whole, shown[""])
+        basis, basis_bytes = self._basis(whole, shown[""], collected.shards)
         before = self._board()
         codes = {region: Codes(basis, of, _known(before, region, basis)) for region, of in merged.items()}
         board = Board(
@@ -252,7 +252,7 @@ class _Round:
         data = self._history.kept_bytes("board")
         return decode_board(data) if data else None
 
-    def _basis(self, merged: Merged, shown: Showing) -> tuple[Basis | None, bytes]:
+    def _basis(self, merged: Merged, shown: Showing, shards: Sequence[ShardSums]) -> tuple[Basis | None, bytes]:
         """Return the basis of this round, and its bytes if it is a new one."""
         federation = self._federation
         data = self._history.kept_bytes("basis")
@@ -262,9 +262,9 @@ class _Round:
                 return basis, b""
         known = newest(federation.folder, Kind.AUDIENCE)
         version = 1 + max(known, basis.version if data else 0)
-        found = new_basis(
-            merged, shown, federation.kin.catalog, version=version, space=federation.kin.space, now=self._now
-        )
+        catalog, space = federation.kin.catalog, federation.kin.space
+        moments = merged_moments(shards, self._day, federation.strategy)
+        found = new_basis(merged, moments, shown, catalog, version=version, space=space, now=self._now)
         return found, found.encode() if found else b""
 
     def _increment(self, samples: dict[int, tuple[Integers, Integers]]) -> tuple[Integers, Integers]:

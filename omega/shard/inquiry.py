@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS
-from omega.core.shard_sums import Columns, Facts, ShardSums, pages
+from omega.core.shard_sums import Columns, Facts, ShardSums, may_be_told, pages
 from omega.shard.aggregates import PRIOR_LISTENERS, cosines, trend_of
 from omega.shard.pulls import CANDIDATES
 
@@ -169,6 +169,7 @@ async def summed(shard: Shard, catalog: Catalog, number: int, region: str, now_s
     await shard.ask(lambda store: store.fold({}))  # sums are read as of the last fold
     for page in pages(len(catalog)):
         columns.extend(await shard.ask(lambda store, page=page: store.sums(page, day)))  # type: ignore[misc]
+    moments = await shard.ask(lambda store: store.moments(day))
     facts = Facts(
         shard=number,
         region=region,
@@ -179,7 +180,7 @@ async def summed(shard: Shard, catalog: Catalog, number: int, region: str, now_s
         day=day,
         made_at=int(now_s),
     )
-    return ShardSums(facts, columns)
+    return ShardSums(facts, columns, may_be_told(moments.ravel().tolist(), columns))
 
 
 def _answers(store: ShardStore) -> int:

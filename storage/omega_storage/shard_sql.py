@@ -28,7 +28,7 @@ from omega_storage.shard_sums import Rows, Sketch, faded, since_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from omega.core.ports import Floats, Integers
+    from omega.core.ports import Doubles, Floats, Integers
     from omega.core.shard_records import Figures, Sample, Shown, Standing, Tick
     from omega.core.shard_sums import Columns
     from omega_storage.shard_journal import Records
@@ -224,11 +224,11 @@ class SqlShardStore(ShardLikeness):
         numbers: Floats = self._audiences(ascending)[1][place].astype(np.float32)
         return numbers
 
-    def moments(self, day: int) -> Floats:
-        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the second moments of the taste codes."""
+    def moments(self, day: int) -> Doubles:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float64: the second moments of the taste codes."""
         self._settled()
         days, numbers = self._audiences(np.sort(np.asarray(MOMENT_TITLES)))
-        told: Floats = (numbers * faded(day - days)[:, None])[::-1].astype(np.float32)
+        told: Doubles = (numbers * faded(day - days)[:, None])[::-1]
         return told
 
     def sums(self, titles: range, day: int) -> Columns:

@@ -17,7 +17,7 @@ from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.device import taste_code
 from omega.device.taste_code import axes_of, code_of, numbers_of, principal_axes, standing
-from omega.device.titles import age_class, load_or_embed
+from omega.device.titles import age_when_watched, load_or_embed
 from omega.shard.aggregates import taste_vector
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_a_standing_is_what_a_sum_by_hand_says() -> None:
     ],
 )
 def test_age_classes(watched: int, released: int, expected: int) -> None:
-    assert age_class(watched, released) == expected
+    assert age_when_watched(watched, released) == expected
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_all_that_a_day_contributes_has_the_code_of_its_morning(open_brain: Open
     axes = axes_of(TASTE_SPACE)
     assert axes is not None
     rows = [brain.catalog.ordinals[title] for title in watched[3:]]
-    ages = [age_class(clock.now.year, brain.catalog.titles[row].year) for row in rows]
+    ages = [age_when_watched(clock.now.year, brain.catalog.titles[row].year) for row in rows]
     expected = code_of(np.array(by_hand(axes, brain._titles.centered[rows], [*ages]), np.float32))
     assert codes[today + 3] == {expected}
 
@@ -174,6 +174,6 @@ def test_only_so_many_titles_are_looked_at(
     brain.observe(ViewingEvent(content_id=brain.catalog.titles[5].id, watch_pct=0.9))
     axes = axes_of(TASTE_SPACE)
     assert axes is not None
-    ages = [age_class(clock.now.year, brain.catalog.titles[row].year) for row in (3, 2)]
+    ages = [age_when_watched(clock.now.year, brain.catalog.titles[row].year) for row in (3, 2)]
     expected = code_of(standing(axes, brain._titles.centered[[3, 2]], ages))
     assert store.ledger.waiting("shard", 1, 100)[0].taste == expected

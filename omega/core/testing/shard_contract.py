@@ -583,12 +583,12 @@ class ShardStoreContract(ABC):
             e = np.array([1, *(nibble - 8 for byte in code for nibble in (byte & 15, byte >> 4))])
             expected += 2.0 ** ((day - TODAY - 10) / AUDIENCE_HALF_LIFE_DAYS) * np.outer(e, e)
         found = store.moments(TODAY + 10)
-        assert found.dtype == np.float32
-        assert np.allclose(found, expected, rtol=1e-4, atol=1e-3)
+        assert found.dtype == np.float64
+        assert np.allclose(found, expected, rtol=1e-6, atol=1e-4)
         audiences = store.audiences([7, 8, 9, -3])
         assert audiences.any(axis=1).all(), "titles have theirs beside it"
         assert store.fold({2: 11}) == 1
-        assert np.allclose(store.moments(TODAY + 10), expected, rtol=1e-4, atol=1e-3), "no title is in it"
+        assert np.allclose(store.moments(TODAY + 10), expected, rtol=1e-6, atol=1e-4), "no title is in it"
 
     # --- whose audiences are alike ---
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from omega.core.identity.admission import Candidate
     from omega.core.identity.vouchers import Code
-    from omega.core.ports import Floats, Integers
+    from omega.core.ports import Doubles, Floats, Integers
     from omega.core.shard_records import Move, Sample, Tick
 
 
@@ -308,11 +308,11 @@ class MemoryShardStore(ShardStore):
         rows = [self._audiences.get(title, nothing)[1] for title in titles]
         return np.asarray(rows, np.float32).reshape(len(titles), 1 + TASTE_NUMBERS)
 
-    def moments(self, day: int) -> Floats:
-        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the second moments of the taste codes."""
+    def moments(self, day: int) -> Doubles:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float64: the second moments of the taste codes."""
         nothing = day, [0.0] * (1 + TASTE_NUMBERS)
         rows = [self._audiences.get(title, nothing) for title in MOMENT_TITLES]
-        return np.asarray([[n * _faded(day - at) for n in numbers] for at, numbers in rows], np.float32)
+        return np.asarray([[n * _faded(day - at) for n in numbers] for at, numbers in rows])
 
     def sums(self, titles: range, day: int) -> Columns:
         """Return all rows and audiences of these titles."""

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from omega.core.ports import SumsOfShards, TotalsOfShards
-from omega.core.shard_records import ALL_SLOTS, AUDIENCE_HALF_LIFE_DAYS, HALF_LIVES_DAYS, TASTE_NUMBERS
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    AUDIENCE_HALF_LIFE_DAYS,
+    HALF_LIVES_DAYS,
+    LEAST_TASTE,
+    MAX_TAGS,
+    MOST_TASTE,
+    TASTE_NUMBERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,14 +86,17 @@ class Merged:
 def told(sums: ShardSums, day: int) -> Told:
     """Return a shard's columns as arrays, trends and audiences aged to `day`, within what samples allow.
 
-    A trend or a number of codes beyond the samples, which retractions may leave, counts as these.
+    A trend beyond the samples, which retractions may leave, counts as these, and so do households beyond them and
+    MAX_TAGS: these a shard knows by their tags, whatever somebody took back that he never gave. No audience's mean is
+    beyond what a taste code can say, as it would be where codes were taken back that nobody had given.
     """
     columns, age = sums.columns, max(day - sums.facts.day, 0)
     keys = np.asarray(columns.title, np.int64) * KEYS + np.asarray(columns.slot, np.int64)
     counts = np.stack([np.asarray(column) for column in (columns.samples, columns.success_milli, columns.households)])
-    counts[2] = np.minimum(counts[2], counts[0])
+    counts[2] = np.minimum(counts[2], np.maximum(counts[0], MAX_TAGS))
     trends = np.asarray(columns.trends).reshape(-1, len(_HALF_LIVES)) * np.exp2(-age / _HALF_LIVES)
     heard = np.asarray(columns.audience, np.float64).reshape(-1, _HEARD) * 2.0 ** (-age / AUDIENCE_HALF_LIFE_DAYS)
+    heard[:, 1:] = np.clip(heard[:, 1:], LEAST_TASTE * heard[:, :1], MOST_TASTE * heard[:, :1])
     heard_titles = np.asarray(columns.audience_title, np.int64)
     return Told(keys, counts, np.minimum(trends, counts[0][:, None]), heard_titles, heard)
 

@@ -1,7 +1,7 @@
 """What may be shown of merged sums: figures of three households and more, that no single visit changes.
 
 As a shard does it for its own: a row's shown figures are replaced when LEAST_HOUSEHOLDS more, or fewer, have come
-since.
+since; what was hidden lately is shown again from LEAST_AGAIN on.
 """
 
 from __future__ import annotations
@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, RANKED_BY, Figures, Shown
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    HALF_LIVES_DAYS,
+    LEAST_AGAIN,
+    LEAST_HOUSEHOLDS,
+    RANKED_BY,
+    Figures,
+    Shown,
+)
 from omega.federation.merging import KEYS
 
 if TYPE_CHECKING:
@@ -71,7 +79,8 @@ def showing(before: Showing, merged: Merged, day: int) -> Showing:
     new = _spread(titles, now_titles, [*(column[whole] for column in sums), days, merged.trends[whole]])
     was, now = old[2], new[2]
     enough = now >= LEAST_HOUSEHOLDS
-    renewed = enough & (np.abs(now - was) >= LEAST_HOUSEHOLDS)
+    was_hidden = (was == 0) & (old[3] > 0)
+    renewed = enough & np.where(was_hidden, now >= LEAST_AGAIN, np.abs(now - was) >= LEAST_HOUSEHOLDS)
     lost = ~enough & (was >= LEAST_HOUSEHOLDS)
     found = []
     for column, (mine, fresh) in enumerate(zip(old, new, strict=True)):

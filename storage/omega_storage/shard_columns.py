@@ -9,7 +9,7 @@ import numpy as np
 from omega.core.shard_records import HALF_LIVES_DAYS
 from omega.core.shard_sums import Columns
 from omega_storage.shard_likeness import KEYS
-from omega_storage.shard_sums import faded
+from omega_storage.shard_sums import believed, faded
 
 if TYPE_CHECKING:
     from array import array
@@ -36,7 +36,8 @@ def columns_of(rows: Sequence[Sequence[Any]], audiences: Sequence[Sequence[Any]]
             (found.households, households),
         ):
             column.extend(values)
-        _extend(found.trends, np.frombuffer(b"".join(trends)).reshape(len(keys), -1) * worth)
+        told = believed(np.frombuffer(b"".join(trends)).reshape(len(keys), -1), np.asarray(households, np.int64))
+        _extend(found.trends, told * worth)
     if audiences:
         title, days, numbers = zip(*audiences, strict=True)
         told = np.frombuffer(b"".join(numbers)).reshape(len(title), -1)

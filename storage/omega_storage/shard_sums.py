@@ -15,8 +15,10 @@ import numpy as np
 from omega.core.shard_records import (
     AUDIENCE_HALF_LIFE_DAYS,
     HALF_LIVES_DAYS,
+    LEAST_AGAIN,
     LEAST_HOUSEHOLDS,
     MAX_TAGS,
+    MOST_TRENDS,
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
@@ -76,8 +78,14 @@ class Sketch:
             self.households -= self._worth
 
     def settle(self) -> None:
-        """Count no fewer than are known by their tags."""
+        """Count no fewer than are known by their tags; and no more, once these are fewer than may be shown.
+
+        An estimate of many that left may stay above LEAST_HOUSEHOLDS with nobody there; so it ends, and counting begins
+        anew with those who are known.
+        """
         self.households = max(self.households, len(self.tags))
+        if len(self.tags) < LEAST_HOUSEHOLDS:
+            self.households, self.theta = len(self.tags), TAG_RANGE
 
     def merge(self, other: Sketch) -> None:
         """Count who is in either; exact while both are."""
@@ -107,7 +115,7 @@ class Rows:
     """(m, len(HALF_LIVES_DAYS))"""
     sketches: list[Sketch]
     shown: Integers
-    """(m,) households that stand shown, 0 where none do."""
+    """(m,) households that stand shown, 0 where none do yet, -1 where none do any more."""
 
     @classmethod
     def empty(cls, count: int) -> Rows:
@@ -158,16 +166,27 @@ class Rows:
         """Return the places of rows whose shown figures are to be replaced, those that are to be hidden among them."""
         now = self.households()
         enough = now >= LEAST_HOUSEHOLDS
-        moved = np.abs(now - self.shown) >= LEAST_HOUSEHOLDS
+        again = now >= LEAST_AGAIN
+        moved = np.where(self.shown < 0, again, np.abs(now - self.shown) >= LEAST_HOUSEHOLDS)
         places: Integers = np.flatnonzero(np.where(enough, moved, self.shown > 0))
         return places
 
+    def told_trends(self) -> Doubles:
+        """Return (m, len(HALF_LIVES_DAYS)) the trends that are told."""
+        return believed(self.trends, self.households())
+
     def ranks(self) -> Doubles:
-        """Return (m,) numbers that order trends as of any day: log2 of the decayed count, plus day / half-life."""
+        """Return (m,) numbers that order told trends as of any day: log2 of the decayed count, plus day / half-life."""
         with np.errstate(divide="ignore"):
-            logs = np.log2(self.trends[:, RANKED_BY])
+            logs = np.log2(self.told_trends()[:, RANKED_BY])
         ranks: Doubles = logs + self.day / HALF_LIVES_DAYS[RANKED_BY]
         return ranks
+
+
+def believed(trends: Doubles, households: Integers) -> Doubles:
+    """Return (m, len(HALF_LIVES_DAYS)) trends, as far as so many households (m,) can have come to them."""
+    most: Doubles = np.minimum(trends, households[:, None] * np.asarray(MOST_TRENDS))
+    return most
 
 
 def taste_numbers(codes: Sequence[bytes]) -> Doubles:

@@ -21,10 +21,12 @@ from omega.core.shard_records import (
     DEVICE_ID_BYTES,
     FOR_GOOD,
     HALF_LIVES_DAYS,
+    LEAST_AGAIN,
     LEAST_HOUSEHOLDS,
     LEAST_SUCCESS,
     MAX_TAGS,
     MOMENT_TITLES,
+    MOST_TRENDS,
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
@@ -86,14 +88,22 @@ class _Row:
         self.success = min(max(self.success, 0), 1000 * self.samples)
         self.trends = [max(trend, 0.0) for trend in self.trends]
         self.households = max(self.households, len(self.tags))
+        if len(self.tags) < LEAST_HOUSEHOLDS:
+            self.households, self.theta = len(self.tags), TAG_RANGE
         if self.households < LEAST_HOUSEHOLDS:
             self.hidden_day = self.day if self.shown else self.hidden_day
             self.shown = None
+        elif self.shown is None and self.households < LEAST_AGAIN and self.hidden_day:
+            return
         elif self.shown is None or abs(self.households - self.shown.households) >= LEAST_HOUSEHOLDS:
-            self.shown = self.figures()
+            self.shown = replace(self.figures(), trends=self.told_trends())
 
     def figures(self) -> Figures:
         return Figures(self.samples, self.success, self.households, self.day, tuple(self.trends))
+
+    def told_trends(self) -> tuple[float, ...]:
+        """Return the trends as far as so many households can have come to them."""
+        return tuple(min(trend, self.households * most) for trend, most in zip(self.trends, MOST_TRENDS, strict=True))
 
     def merge(self, other: _Row) -> None:
         """Take over what another row counted."""
@@ -311,7 +321,8 @@ class MemoryShardStore(ShardStore):
                 found.success_milli.append(row.success)
                 found.households.append(row.households)
                 age = max(day - row.day, 0)
-                found.trends.extend(t * 2 ** (-age / h) for t, h in zip(row.trends, HALF_LIVES_DAYS, strict=True))
+                told = zip(row.told_trends(), HALF_LIVES_DAYS, strict=True)
+                found.trends.extend(trend * 2 ** (-age / days) for trend, days in told)
         for title, (at, numbers) in sorted(self._audiences.items()):
             if title in titles and numbers[0] > 0:
                 found.audience_title.append(title)

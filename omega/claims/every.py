@@ -18,11 +18,13 @@ from omega.claims import (
     grpc,
     http,
     identity,
+    k_anonymity,
     memory,
     model,
     no_history,
     once,
     pgvector,
+    poison,
     quic,
     replays,
     sync_cost,
@@ -59,6 +61,8 @@ for area in (
     pgvector,
     federation,
     bad_shard,
+    poison,
+    k_anonymity,
     cli,
 ):
     claims.all.update(area.claims.all)

@@ -24,14 +24,16 @@ def added_up(shards: Iterable[ShardSums], day: int) -> tuple[Rows, Heard]:
         columns, age = shard.columns, day - shard.facts.day
         for at in range(len(columns.title)):
             sums = rows.setdefault((columns.title[at], columns.slot[at]), [0.0] * 7)
-            told = [columns.samples[at], columns.success_milli[at], columns.households[at]]
-            told += [columns.trends[4 * at + h] * 0.5 ** (age / days) for h, days in enumerate(_HALF_LIVES)]
-            for place, number in enumerate(told):
+            row = [columns.samples[at], columns.success_milli[at], columns.households[at]]
+            row += [columns.trends[4 * at + h] * 0.5 ** (age / days) for h, days in enumerate(_HALF_LIVES)]
+            for place, number in enumerate(row):
                 sums[place] += number
         for at, title in enumerate(columns.audience_title):
             codes = heard.setdefault(title, [0.0] * 45)
-            for place in range(45):
-                codes[place] += columns.audience[45 * at + place] * 0.5 ** (age / 20)
+            count, *numbers = columns.audience[45 * at : 45 * at + 45]
+            possible = [count, *(max(min(number, 7 * count), -8 * count) for number in numbers)]
+            for place, told in enumerate(possible):
+                codes[place] += told * 0.5 ** (age / 20)
     return rows, heard
 
 

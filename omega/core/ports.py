@@ -526,8 +526,12 @@ class ShardStore(ABC):
         Each accepted sample adds to its title's row of its context and to that of all contexts, and a retraction takes
         from both; a device that contributed n samples can retract n, the first of those it names. No sum falls below 0,
         no success above 1000 a sample. What a row shows is replaced by its sums when LEAST_HOUSEHOLDS more,
-        or fewer, have come since it was last replaced; with less than so many it shows nothing. That, and the bounds,
-        are looked at when sums are read or earlier: several ticks between two reads may count as one.
+        or fewer, have come since it was last replaced; with less than so many it shows nothing, and then nothing again
+        with less than LEAST_AGAIN. Where more than MAX_TAGS are counted, so that their number is an estimate, it is
+        replaced when LEAST_HOUSEHOLDS, known ones or not, contributed or took back since, on a later day or enough to
+        be told. Of its trends no more is shown, and told as `sums`, than MOST_TRENDS a household.
+        That, and the bounds, are looked at when sums are read or earlier: several ticks between two reads may count as
+        one.
         A retraction takes its household from the row until that contributes again.
         """
 

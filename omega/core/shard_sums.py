@@ -101,7 +101,7 @@ class Columns:
     replaced: array[int]
     """(n,) i8: how often what the shard shows of the row was replaced, each time by three households that came or went.
 
-    Figures of two times between which it moved differ by that many at least.
+    When it moved by 2, three of them have done so in between.
     """
     trends: array[float]
     """(n, len(HALF_LIVES_DAYS)) f8"""

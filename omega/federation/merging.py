@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from omega.core.ports import SumsOfShards, TotalsOfShards
-from omega.core.shard_records import ALL_SLOTS, AUDIENCE_HALF_LIFE_DAYS, HALF_LIVES_DAYS, TASTE_NUMBERS
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    AUDIENCE_HALF_LIFE_DAYS,
+    HALF_LIVES_DAYS,
+    LEAST_TASTE,
+    MAX_TAGS,
+    MOST_TASTE,
+    TASTE_NUMBERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,6 +74,8 @@ class Merged:
     households: Integers
     replaced: Integers
     """How often the shards replaced what they show of the row, together."""
+    tellers: Integers
+    """How many shards told of the row."""
     trends: Doubles
     """(n, half-lives) as of the day that `told` was called with."""
     heard_titles: Integers
@@ -82,15 +92,18 @@ class Merged:
 def told(sums: ShardSums, day: int) -> Told:
     """Return a shard's columns as arrays, trends and audiences aged to `day`, within what samples allow.
 
-    A trend or a number of codes beyond the samples, which retractions may leave, counts as these.
+    A trend beyond the samples, which retractions may leave, counts as these, and so do households beyond them and
+    MAX_TAGS: these a shard knows by their tags, whatever somebody took back that he never gave. No audience's mean is
+    beyond what a taste code can say, as it would be where codes were taken back that nobody had given.
     """
     columns, age = sums.columns, max(day - sums.facts.day, 0)
     keys = np.asarray(columns.title, np.int64) * KEYS + np.asarray(columns.slot, np.int64)
-    told = columns.samples, columns.success_milli, columns.households, columns.replaced
-    counts = np.stack([np.asarray(column) for column in told])
-    counts[2] = np.minimum(counts[2], counts[0])
+    numbers = columns.samples, columns.success_milli, columns.households, columns.replaced
+    counts = np.stack([np.asarray(column) for column in numbers])
+    counts[2] = np.minimum(counts[2], np.maximum(counts[0], MAX_TAGS))
     trends = np.asarray(columns.trends).reshape(-1, len(_HALF_LIVES)) * np.exp2(-age / _HALF_LIVES)
     heard = np.asarray(columns.audience, np.float64).reshape(-1, _HEARD) * 2.0 ** (-age / AUDIENCE_HALF_LIFE_DAYS)
+    heard[:, 1:] = np.clip(heard[:, 1:], LEAST_TASTE * heard[:, :1], MOST_TASTE * heard[:, :1])
     heard_titles = np.asarray(columns.audience_title, np.int64)
     return Told(keys, counts, np.minimum(trends, counts[0][:, None]), heard_titles, heard)
 
@@ -148,8 +161,10 @@ def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told
     samples, success, households, replaced = sums
     trends = np.zeros((len(shards), len(keys), len(_HALF_LIVES)))
     heard = np.zeros((len(shards), len(titles), _HEARD))
+    tellers = np.zeros(len(keys), np.int64)
     for at, shard in enumerate(shards):
         rows = np.searchsorted(keys, shard.keys)
+        tellers[rows] += 1
         sums[:, at, rows], trends[at, rows] = shard.sums, shard.trends
         heard[at, np.searchsorted(titles, shard.heard_titles)] = shard.heard
     found = strategy.merge(SumsOfShards(samples, success, households, trends), totals)
@@ -160,6 +175,7 @@ def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told
         found.success_milli[0],
         found.households[0],
         replaced.sum(axis=0),
+        tellers,
         found.trends[0],
         titles,
         together,

@@ -9,7 +9,7 @@ import numpy as np
 from omega.core.shard_records import HALF_LIVES_DAYS
 from omega.core.shard_sums import Columns
 from omega_storage.shard_likeness import KEYS
-from omega_storage.shard_sums import faded, since_of
+from omega_storage.shard_sums import believed, faded, since_of
 
 if TYPE_CHECKING:
     from array import array
@@ -37,7 +37,8 @@ def columns_of(rows: Sequence[Sequence[Any]], audiences: Sequence[Sequence[Any]]
         ):
             column.extend(values)
         found.replaced.frombytes(since_of(since)[0].astype("<i8").tobytes())
-        _extend(found.trends, np.frombuffer(b"".join(trends)).reshape(len(keys), -1) * worth)
+        told = believed(np.frombuffer(b"".join(trends)).reshape(len(keys), -1), np.asarray(households, np.int64))
+        _extend(found.trends, told * worth)
     if audiences:
         title, days, numbers = zip(*audiences, strict=True)
         told = np.frombuffer(b"".join(numbers)).reshape(len(title), -1)

@@ -172,7 +172,8 @@ class SqlShardStore(ShardLikeness):
         if len(places):
             shown = households[places] >= LEAST_HOUSEHOLDS
             counts = [np.where(shown, of[places], 0) for of in (rows.samples, rows.success_milli, households)]
-            told = [trends[at] if shows else b"" for at, shows in zip(places, shown, strict=True)]
+            told_trends = _packed(rows.told_trends())
+            told = [told_trends[at] if shows else b"" for at, shows in zip(places, shown, strict=True)]
             ranks = np.where(shown, rows.ranks()[places], np.nan)
             self._tables.write("put_shown", keys[places], *counts, rows.day[places], told, ranks)
             self._replaced(keys[places], *counts[:2], shown=shown)

@@ -15,8 +15,10 @@ import numpy as np
 from omega.core.shard_records import (
     AUDIENCE_HALF_LIFE_DAYS,
     HALF_LIVES_DAYS,
+    LEAST_AGAIN,
     LEAST_HOUSEHOLDS,
     MAX_TAGS,
+    MOST_TRENDS,
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
@@ -82,8 +84,14 @@ class Sketch:
             self.households -= self._worth
 
     def settle(self) -> None:
-        """Count no fewer than are known by their tags."""
+        """Count no fewer than are known by their tags; and no more, once these are fewer than may be shown.
+
+        An estimate of many that left may stay above LEAST_HOUSEHOLDS with nobody there; so it ends, and counting begins
+        anew with those who are known.
+        """
         self.households = max(self.households, len(self.tags))
+        if len(self.tags) < LEAST_HOUSEHOLDS:
+            self.households, self.theta = len(self.tags), TAG_RANGE
 
     def merge(self, other: Sketch) -> None:
         """Count who is in either; exact while both are."""
@@ -113,9 +121,9 @@ class Rows:
     """(m, len(HALF_LIVES_DAYS))"""
     sketches: list[Sketch]
     shown: Integers
-    """(3, m) households, samples and day that stand shown, 0 where none do."""
+    """(3, m) households, samples and day as shown: 0 where none do yet, households -1 where none do any more."""
     replaced: Integers
-    """(m,) how often the shown figures were."""
+    """(m,) how often the shown figures were, by three households or more."""
     since: Integers
     """(m, LEAST_HOUSEHOLDS) tags of households that came or went since then, the first of them; -1 for no more."""
 
@@ -199,13 +207,18 @@ class Rows:
         exact = np.asarray([sketch.theta == TAG_RANGE for sketch in self.sketches], np.bool_)
         news = (self.day > day) | (FEWEST_NEWS * np.abs(self.samples - samples) >= self.trends[:, RANKED_BY])
         by_tags = (self.since >= 0).all(axis=1) & news
-        moved = np.where(exact | (households == 0), np.abs(now - households) >= LEAST_HOUSEHOLDS, by_tags)
+        by_count = np.where(households < 0, now >= LEAST_AGAIN, np.abs(now - households) >= LEAST_HOUSEHOLDS)
+        moved = np.where(exact | (households <= 0), by_count, by_tags)
         places: Integers = np.flatnonzero(np.where(now >= LEAST_HOUSEHOLDS, moved, households > 0))
         return places
 
+    def told_trends(self) -> Doubles:
+        """Return (m, len(HALF_LIVES_DAYS)) the trends that are told."""
+        return believed(self.trends, self.households())
+
     def mark_shown(self, places: Integers) -> None:
-        """Take note that the shown figures at these places were replaced."""
-        self.replaced[places] += 1
+        """Take note that the shown figures at these places were replaced, and whether by three households."""
+        self.replaced[places] += (self.since[places] >= 0).all(axis=1)
         self.since[places] = -1
 
     def packed_since(self) -> list[bytes]:
@@ -217,9 +230,9 @@ class Rows:
         return [whole[at : at + width] for at in range(0, len(whole), width)]
 
     def ranks(self) -> Doubles:
-        """Return (m,) numbers that order trends as of any day: log2 of the decayed count, plus day / half-life."""
+        """Return (m,) numbers that order told trends as of any day: log2 of the decayed count, plus day / half-life."""
         with np.errstate(divide="ignore"):
-            logs = np.log2(self.trends[:, RANKED_BY])
+            logs = np.log2(self.told_trends()[:, RANKED_BY])
         ranks: Doubles = logs + self.day / HALF_LIVES_DAYS[RANKED_BY]
         return ranks
 
@@ -229,6 +242,12 @@ def since_of(packed: Sequence[bytes]) -> tuple[Integers, Integers]:
     numbers = np.frombuffer(b"".join(packed), "<u4").reshape(len(packed), 1 + LEAST_HOUSEHOLDS).astype(np.int64)
     there = np.arange(LEAST_HOUSEHOLDS) < (numbers[:, :1] & 3)
     return numbers[:, 0] >> 2, np.where(there, numbers[:, 1:], -1)
+
+
+def believed(trends: Doubles, households: Integers) -> Doubles:
+    """Return (m, len(HALF_LIVES_DAYS)) trends, as far as so many households (m,) can have come to them."""
+    most: Doubles = np.minimum(trends, households[:, None] * np.asarray(MOST_TRENDS))
+    return most
 
 
 def taste_numbers(codes: Sequence[bytes]) -> Doubles:

@@ -44,6 +44,7 @@ JSON_RUNS = {
     ("device", "status"): (),
     ("device", "why"): ("heat-1995",),
     ("federation", "history"): (),
+    ("federation", "redteam"): ("--attack", "quiet", "--poisoned", "10", "--strategy", "median", "--households", "48"),
     ("federation", "status"): (),
     ("plugins",): (),
     ("prove",): ("--only", "model-size"),

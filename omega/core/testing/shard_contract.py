@@ -487,9 +487,31 @@ class ShardStoreContract(ABC):
         assert store.trending(9, 99) == store.successful(9, 0) == []
         assert store.hidden(TODAY + 1) == [7]
         assert store.hidden(TODAY + 2) == []
-        visits(store, [9], day=TODAY + 2)
-        assert [row.figures.households for row in store.trending(9, 99)] == [3]
+        visits(store, [9, 10], day=TODAY + 2)
+        assert store.trending(9, 99) == [], "one that comes and goes would have the others' figures told each time"
+        visits(store, [11], day=TODAY + 2)
+        assert [row.figures.households for row in store.trending(9, 99)] == [5]
         assert store.hidden(TODAY) == []
+
+    def test_tells_no_more_of_a_trend_than_its_households_can_watch(self, store: ShardStore) -> None:
+        visits(store, range(2))
+        told(store, a_move(9, 1, *(a_sample(by=8, day=TODAY + ahead) for ahead in range(99))))
+        [row] = store.trending(9, 99)
+        assert row.figures.samples == 101
+        most = [4 / (1 - 2 ** (-1 / days)) for days in HALF_LIVES_DAYS]
+        expected = [min(101.0, 3 * each) for each in most]
+        assert row.figures.trends == pytest.approx(expected)
+        assert list(store.sums(range(7, 8), TODAY).trends) == pytest.approx(2 * expected)
+        assert row_of(store).now.trends == pytest.approx((101.0,) * len(HALF_LIVES_DAYS))
+
+    @pytest.mark.parametrize("stays", [0, 9, 29])
+    def test_one_that_is_left_of_many_is_never_shown(self, store: ShardStore, stays: int) -> None:
+        visits(store, range(30))
+        for by in (by for by in range(30) if by != stays):
+            told(store, msgspec.structs.replace(a_move(by, 2), retracted=(a_sample(by=by),)))
+            store.trending(1, 99)
+        assert row_of(store).shown is None
+        assert store.trending(9, 99) == []
 
     def test_shows_a_title_by_context_and_totals_of_what_is_shown(self, store: ShardStore) -> None:
         assert (store.shown_of(7), store.shown_totals()) == ([], (0, 0))
@@ -637,7 +659,7 @@ class ShardStoreContract(ABC):
         )
         visits(store, range(10, 20), 2, milli=0)
         assert [row.title for row in store.nearest(a_taste(6), 9)] == [3]
-        hear(store, [6], 1, 2)  # it comes back
+        hear(store, [6, 7, 8], 1, 2)  # it comes back
         assert [row.title for row in store.nearest(a_taste(6), 9)] == [3, 1]
 
     def test_a_title_known_by_hash_is_near_once_the_catalog_knows_it(self, store: ShardStore) -> None:

@@ -21,10 +21,12 @@ from omega.core.shard_records import (
     DEVICE_ID_BYTES,
     FOR_GOOD,
     HALF_LIVES_DAYS,
+    LEAST_AGAIN,
     LEAST_HOUSEHOLDS,
     LEAST_SUCCESS,
     MAX_TAGS,
     MOMENT_TITLES,
+    MOST_TRENDS,
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
@@ -88,25 +90,34 @@ class _Row:
         self.success = min(max(self.success, 0), 1000 * self.samples)
         self.trends = [max(trend, 0.0) for trend in self.trends]
         self.households = max(self.households, len(self.tags))
+        if len(self.tags) < LEAST_HOUSEHOLDS:
+            self.households, self.theta = len(self.tags), TAG_RANGE
         if self.households < LEAST_HOUSEHOLDS:
             if self.shown:
                 self.hidden_day = self.day
                 self._show(None)
-        elif self.shown is None or self._moved(self.shown):
-            self._show(self.figures())
+        elif self._moved():
+            self._show(replace(self.figures(), trends=self.told_trends()))
 
-    def _moved(self, shown: Figures) -> bool:
+    def _moved(self) -> bool:
+        shown = self.shown
+        if shown is None:
+            return self.households >= (LEAST_AGAIN if self.hidden_day else LEAST_HOUSEHOLDS)
         if self.theta == TAG_RANGE:
             return abs(self.households - shown.households) >= LEAST_HOUSEHOLDS
         news = self.day > shown.day or 16 * abs(self.samples - shown.samples) >= self.trends[RANKED_BY]
         return len(self.since) >= LEAST_HOUSEHOLDS and news
 
     def _show(self, figures: Figures | None) -> None:
-        self.shown, self.replaced = figures, self.replaced + 1
+        self.shown, self.replaced = figures, self.replaced + (len(self.since) >= LEAST_HOUSEHOLDS)
         self.since.clear()
 
     def figures(self) -> Figures:
         return Figures(self.samples, self.success, self.households, self.day, tuple(self.trends))
+
+    def told_trends(self) -> tuple[float, ...]:
+        """Return the trends as far as so many households can have come to them."""
+        return tuple(min(trend, self.households * most) for trend, most in zip(self.trends, MOST_TRENDS, strict=True))
 
     def merge(self, other: _Row) -> None:
         """Take over what another row counted."""
@@ -326,7 +337,8 @@ class MemoryShardStore(ShardStore):
                 found.households.append(row.households)
                 found.replaced.append(row.replaced)
                 age = max(day - row.day, 0)
-                found.trends.extend(t * 2 ** (-age / h) for t, h in zip(row.trends, HALF_LIVES_DAYS, strict=True))
+                told = zip(row.told_trends(), HALF_LIVES_DAYS, strict=True)
+                found.trends.extend(trend * 2 ** (-age / days) for trend, days in told)
         for title, (at, numbers) in sorted(self._audiences.items()):
             if title in titles and numbers[0] > 0:
                 found.audience_title.append(title)

@@ -136,9 +136,10 @@ SELECT id, day, samples, told FROM journal ORDER BY id
 DELETE FROM journal WHERE id = ANY($1)
 
 -- name: sums
--- Some rows by key, with the households, samples and day that stand shown.
+-- Some rows by key, with the households, samples and day that stand shown: households 0 where none do yet, -1 where
+-- none do any more.
 SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, s.since,
-    coalesce(v.households, 0), coalesce(v.samples, 0), coalesce(v.day, 0)
+    CASE v.households WHEN 0 THEN -1 ELSE coalesce(v.households, 0) END, coalesce(v.samples, 0), coalesce(v.day, 0)
 FROM sums AS s LEFT JOIN shown AS v ON v.key = s.key WHERE s.key = ANY($1)
 
 -- name: put_sums

@@ -87,9 +87,10 @@ SELECT id, day, samples, told FROM journal ORDER BY id
 DELETE FROM journal WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: sums
--- Some rows by key, with the households, samples and day that stand shown.
+-- Some rows by key, with the households, samples and day that stand shown: households 0 where none do yet, -1 where
+-- none do any more.
 SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, s.since,
-    ifnull(v.households, 0), ifnull(v.samples, 0), ifnull(v.day, 0)
+    CASE v.households WHEN 0 THEN -1 ELSE ifnull(v.households, 0) END, ifnull(v.samples, 0), ifnull(v.day, 0)
 FROM sums AS s LEFT JOIN shown AS v USING (key) WHERE s.key IN (SELECT value FROM json_each(?))
 
 -- name: put_sums

@@ -62,8 +62,8 @@ def test_the_json_has_the_documented_fields_and_the_page_is_written(process: Pro
 
 
 def test_a_table_a_verdict_and_an_exit_code_for_what_is_broken(process: Process) -> None:
-    """One row a connection at a time takes longer than light promises: 60 syncs wait for one connection."""
-    asked = ("--devices", "60", "--interval", "1s", "--duration", "1s", "--connections", "1")
+    """One row a connection at a time takes longer than light promises: 30 syncs wait for one connection."""
+    asked = ("--devices", "30", "--interval", "1s", "--duration", "1s", "--connections", "1")
     out = process("loadtest", *asked, code=1).out
     assert "BROKEN  p99 from due, ms:" in out
     assert "held    acknowledged rows that aren't stored: 0, allowed 0" in out

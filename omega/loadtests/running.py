@@ -16,6 +16,7 @@ import msgspec
 from omega.compose import connect, extra_module, open_catalog
 from omega.core.errors import InputError
 from omega.core.identity.tokens import Tokens
+from omega.core.machine import collector_spared
 from omega.core.shard_records import DAY_S, TASTE_SPACE
 from omega.core.wire import Header, lineage_code, space_code
 from omega.fleet.load.carrying import TIMEOUT_S
@@ -117,7 +118,8 @@ def _driven(asked: Asked, met: Met, on_second: Callable[[Moment], None]) -> tupl
     tvs = devices.Devices(met.slots, seen, header, now_s=now_s, seed=load.seed, mixed=load.kind == "mix")
     tokens = Tokens(met.ring, met.shard_id, met.counts_from)
     driver: Driver = driving.Driver(load, tvs, tokens, partial(_carrier, asked, met))
-    spent: _Spent = extra_module("uvloop", "shard").run(_run(driver, met, on_second))
+    with collector_spared():
+        spent: _Spent = extra_module("uvloop", "shard").run(_run(driver, met, on_second))
     return driver, spent
 
 

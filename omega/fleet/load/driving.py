@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from omega.core.identity.keyring import TOKEN_S
-from omega.core.machine import collector_spared
 from omega.device.sync.pacing import Pace
 from omega.fleet.load.carrying import TIMEOUT_S, Visit
 from omega.fleet.load.devices import Role
@@ -70,14 +69,13 @@ class Driver:
         self.wheel.fill(self._dues())
         self.devices.warm_up()
         self.carrier = self._open_carrier(self)
-        with collector_spared():
-            self._began_s = time.perf_counter() + AHEAD_MS / 1000
-            try:
-                await self._offer(on_second)
-                await self._last_answers(on_second)
-            finally:
-                self._ended = True
-                await self.carrier.close()
+        self._began_s = time.perf_counter() + AHEAD_MS / 1000
+        try:
+            await self._offer(on_second)
+            await self._last_answers(on_second)
+        finally:
+            self._ended = True
+            await self.carrier.close()
 
     def _dues(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         load = self.load

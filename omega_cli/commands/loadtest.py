@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from omega_cli import options, render
 
 if TYPE_CHECKING:
     from omega.loadtests.asked import Asked, Result
+    from omega.loadtests.running import Moment
 
 VOID = 9
 """Exit code of a run that says nothing of the shard, since the generator was saturated."""
@@ -94,7 +96,13 @@ def loadtest(
     )
     if html is not None and not html.absolute().parent.is_dir():
         raise InputError(f"html is {shown(str(html))}, allowed: a file in a folder that exists")
-    with render.steps() as step, render.moments(quiet=json) as on_second:
+    with ExitStack() as bar, render.moments(quiet=json) as show:
+        step = bar.enter_context(render.steps())
+
+        def on_second(moment: Moment) -> None:
+            bar.close()  # enrolment is over: the table has the terminal for itself
+            show(moment)
+
         result: Result = running.run(asked, on_second=on_second, progress=step)
     if html is not None:
         extra_module("omega.loadtests.page", "load").save(result, html)

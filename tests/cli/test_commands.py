@@ -133,6 +133,7 @@ def test_every_command_can_print_json() -> None:
         ("eval",),
         ("federation", "run"),
         ("federation", "serve"),
+        ("loadtest",),
         ("shard", "revoke"),
         ("shard", "serve"),
         ("shard", "sums"),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from omega.evaluation.report import plots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omega.evaluation.results import Figures, Result
 
 _STYLE = """
@@ -56,9 +58,14 @@ def page(result: Result) -> str:
         _table(result),
         *(f'<p class="soft">{escape(line)}</p>' for line in notes(result)),
     ]
+    return document("omega eval", parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """Return a whole page of these parts, with the style that plots are drawn in."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>omega eval</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body>\n{chr(10).join(parts)}\n</body></html>\n"
     )
 

@@ -46,9 +46,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     stuck_s: float = 10.0
     """A commit that takes longer is a failure: no TV waits longer for its answer."""
     pace: Pace = Pace()
-    day_samples: int = 512
-    """What a device may contribute in a day of the shard's: as much as the largest push, and a hundred times what a
-    household watches. Without it a device that pushes all day counts for 200,000 others."""
+    day_samples: int = 1_024
+    """What a device may contribute in a day of the shard's: 250 times what a household watches, since one that was cut
+    off for weeks tells all of it in a day. Without it a device that pushes all day counts for 200,000 others."""
 
 
 class Allowance:

@@ -31,7 +31,7 @@ def test_tells_programs_all_of_it(omega: Omega) -> None:
         (seed, strategy) for seed in (3, 4) for strategy in ("weighted-mean", "median", "trimmed-mean")
     ]
     for one in told:
-        assert one["acts"] == 512 * one["devices"] == 512 * 4
+        assert one["acts"] == 1024 * one["devices"] == 1024 * 4
         assert one["gained"] == one["trend"][1] - one["trend"][0] <= one["gain_bound"]
         assert 0 < one["of_bound"] <= 1
 

@@ -51,7 +51,7 @@ def redteam(
 ) -> None:
     """Attack simulated shards with bad TVs, and tell what they move; exit code 1 if a bound doesn't hold.
 
-    Real stores, frames and rounds; 11 s for all of it. Nothing is attacked but what the command makes itself.
+    Real stores, frames and rounds; half a minute for all of it. Nothing is attacked but what the command makes itself.
     """
     from omega import federations
 

@@ -80,7 +80,7 @@ def test_who_tells_all_that_is_taken_gains_no_more_than_households_can_watch(
     all_of_them: dict[tuple[str, str], Outcome],
 ) -> None:
     boost = all_of_them["boost", "weighted-mean"]
-    assert boost.acts == 5 * 512, "a day's samples, and no more"
+    assert boost.acts == 5 * 1024, "a day's samples, and no more"
     assert boost.share[1] > 0.5, "samples alone are not bounded by devices"
     assert boost.gained <= boost.gain_bound < 0.5 * boost.poisoned_trend, "trends are"
     assert boost.place[1] == 1
@@ -88,7 +88,7 @@ def test_who_tells_all_that_is_taken_gains_no_more_than_households_can_watch(
 
 def test_what_is_taken_back_buries_a_title(all_of_them: dict[tuple[str, str], Outcome]) -> None:
     bury = all_of_them["bury", "weighted-mean"]
-    assert bury.acts == 5 * 1024
+    assert bury.acts == 5 * 2048
     assert bury.share[1] < 0.5 * bury.share[0]
     assert bury.trend[1] < bury.trend[0]
 

@@ -13,6 +13,7 @@ import msgspec
 
 import omega
 from omega.core.errors import InputError, shown
+from omega.core.factors import Factors
 from omega.core.parsing import check_event, check_profile
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
@@ -32,6 +33,7 @@ from omega.device.ranking import Place, Weights
 from omega.device.results import Explanation, Memories, Mode, Observed, Status
 from omega.device.sync import trends
 from omega.device.sync.session import Session
+from omega.device.taste_code import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,6 +101,7 @@ class Brain:
         """How much each part counts; holds from the next question on."""
         self._mover = mover
         self._basis: Basis | None = None  # of audiences
+        self._factors: Rows | None = None
         self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
@@ -305,15 +308,21 @@ class Brain:
 
     def listen(self) -> None:
         """Take over what the others enjoy, as a session has just stored it."""
-        self._household.hear(self._heard(self._titles), self._basis)
+        self._household.hear(*self._told(self._titles))
 
-    def adopt(self, found: Basis | RankingWeights) -> None:
-        """Go by these weights from now on, or read audiences by this map, as soon as a pull names it."""
+    def adopt(self, found: Basis | Factors | RankingWeights) -> None:
+        """Go by these weights from now on, tell tastes by these factors, or read audiences by this map.
+
+        A map counts as soon as a pull names it.
+        """
         if isinstance(found, RankingWeights):
             self.weights = self.weights.fitted(found)
+            return
+        if isinstance(found, Factors):
+            self._factors = Rows.of(found)
         else:
             self._basis = found
-            self.listen()
+        self.listen()
 
     def sync(self, *, begin: bool = True) -> Report:
         """Begin a sync now, unless `begin` is False, and return the report of the one that ended last.
@@ -434,13 +443,14 @@ class Brain:
     def _read(self) -> None:
         """Read everything that is held in memory from the store."""
         zone = self._now().tzinfo
-        told = self._heard(self._titles), self._basis
+        told = self._told(self._titles)
         self._household = Household(self._store, self._embedder, self._catalog, self._titles, *told, zone)
         self._asking = Asking(self._store, self._household, self._embed)
         self._mode = Mode((self._store.note(_MODE) or Mode.LEARNING.encode()).decode())
 
-    def _heard(self, titles: TitleArrays) -> Others:
-        return heard(titles.popularity, trends.read(self._store), self._basis)
+    def _told(self, titles: TitleArrays) -> tuple[Others, Basis | None, Rows | None]:
+        """Return what is known of the others."""
+        return heard(titles.popularity, trends.read(self._store), self._basis), self._basis, self._factors
 
     def _follow(self) -> None:
         """Read the store again if another process wrote."""
@@ -474,7 +484,7 @@ class Brain:
             return
         local, now = self._household.local.values(), self._now()
         if found := self._mover.tend(self._embedder, local, now.timestamp(), budget_ms):
-            embedder, titles, told = found.embedder, found.titles, (self._heard(found.titles), self._basis)
+            embedder, titles, told = found.embedder, found.titles, self._told(found.titles)
             household = Household(self._store, embedder, self._catalog, titles, *told, now.tzinfo, found.local)
             self._embedder.close()
             self._embedder, self._household, self._titles = embedder, household, titles

@@ -18,10 +18,12 @@ import numpy as np
 from omega.core.artifacts.manifest import Kind
 from omega.core.audience import Basis, Board, decode_board
 from omega.core.errors import ArtifactError, InputError
+from omega.core.factors import decode_factors
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS, LEAST_SUCCESS, RANKED_BY
 from omega.core.types import PRIOR_SAMPLES, PRIOR_SUCCESS
 from omega.federation.board import Codes, new_basis, section
 from omega.federation.collecting import Collected, Kin, ShardReport, collect
+from omega.federation.factors import FACTORS_S, Heard, longer, new_factors
 from omega.federation.history import History, Row, packed
 from omega.federation.lease import lease
 from omega.federation.merging import KEYS, merge, merged_moments, told
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omega.core.artifacts.keys import SigningKey
+    from omega.core.factors import Factors
     from omega.core.ports import Engine, Integers, Strategy
     from omega.core.shard_sums import ShardSums
     from omega.federation.collecting import Source
@@ -45,7 +48,7 @@ BASIS_S: Final = 24 * 3600
 REFRESH_S: Final = 3 * 3600
 """The same sums are published again after this time: shards tell a board for six hours."""
 KEPT_FOLDER: Final = "sums"
-_BOARD, _BASIS = Kind.BOARD.value, Kind.AUDIENCE.value
+_BOARD, _BASIS, _FACTORS = Kind.BOARD.value, Kind.AUDIENCE.value, Kind.FACTORS.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +155,8 @@ class _Round:
         rose = self._rising(came)
         version = 1 + max(newest(federation.folder, Kind.BOARD), (last.version if (last := self._last()) else 0))
         basis, basis_bytes = self._basis(whole, shown[""], collected.shards)
+        sums = self._longer(whole)
+        factors, factors_bytes = self._factors(sums, shown[""])
         before = self._board()
         codes = {region: Codes(basis, of, _known(before, region, basis)) for region, of in merged.items()}
         board = Board(
@@ -169,6 +174,8 @@ class _Round:
         pending = {_BOARD: (version, board_bytes)}
         if basis_bytes and basis:
             pending[_BASIS] = (basis.version, basis_bytes)
+        if factors:
+            pending[_FACTORS] = (factors.version, factors_bytes)
         kept = {f"shown/{region}": packed(**of._asdict()) for region, of in shown.items()}
         kept |= {"board": board_bytes, "trend": packed(titles=whole.keys[whole.whole], trend=_trend(whole))}
         kept |= {
@@ -176,6 +183,11 @@ class _Round:
             for shard, of in samples.items()
             if shard in fresh
         }
+        kept["heard"] = packed(titles=whole.heard_titles, heard=whole.heard, at=np.asarray([self._now]))
+        kept["heard longer"] = packed(**sums._asdict())
+        if factors:
+            kept["factors"] = msgspec.msgpack.encode((factors_bytes, self._now))
+            kept["factors shown"] = packed(**shown[""]._asdict())
         if basis_bytes and basis:
             kept["basis"] = msgspec.msgpack.encode((basis, self._now))
         cosine, l1 = self._moved(whole)
@@ -219,7 +231,7 @@ class _Round:
         if not pending:
             return 0
         try:
-            for kind in (_BASIS, _BOARD):
+            for kind in (_FACTORS, _BASIS, _BOARD):
                 if kind in pending:
                     publish(federation.folder, {kind: pending[kind]}, federation.key, int(self._now))
                     self._step(f"published {kind}")
@@ -265,6 +277,31 @@ class _Round:
         catalog, space = federation.kin.catalog, federation.kin.space
         moments = merged_moments(shards, self._day, federation.strategy)
         found = new_basis(merged, moments, shown, catalog, version=version, space=space, now=self._now)
+        return found, found.encode() if found else b""
+
+    def _longer(self, merged: Merged) -> Heard:
+        """Return what factors are made of: what was heard until now, with a longer half-life."""
+        now = Heard(merged.heard_titles, merged.heard)
+        before, kept = self._history.kept("heard"), self._history.kept("heard longer")
+        if not before or not kept:
+            return now
+        days = max(self._now - float(before["at"][0]), 0.0) / DAY_S
+        return longer(Heard(**kept), Heard(before["titles"], before["heard"]), now, days)
+
+    def _factors(self, sums: Heard, shown: Showing) -> tuple[Factors | None, bytes]:
+        """Return the next item factors and their bytes, once a week; None in between, or as long as nobody is heard."""
+        federation, data = self._federation, self._history.kept_bytes("factors")
+        before = None
+        if data:
+            told_bytes, made_at = msgspec.msgpack.decode(data, type=tuple[bytes, float])
+            before = decode_factors(told_bytes)
+            if before.space == federation.kin.space and self._now - made_at < FACTORS_S:
+                return None, b""
+        known = self._history.kept("factors shown")
+        steady = shown.unchanged(Showing(**known)) if known else np.zeros(0, np.int64)
+        told_titles = shown.titles[shown.households >= LEAST_HOUSEHOLDS]
+        version = 1 + max(newest(federation.folder, Kind.FACTORS), before.version if before else 0)
+        found = new_factors(sums, told_titles, steady, before, version=version, space=federation.kin.space)
         return found, found.encode() if found else b""
 
     def _increment(self, samples: dict[int, tuple[Integers, Integers]]) -> tuple[Integers, Integers]:

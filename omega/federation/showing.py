@@ -65,6 +65,13 @@ class Showing(NamedTuple):
         )
         return Figures(samples, success, households, int(self.day[at]), tuple(self.trends[at].tolist()))
 
+    def unchanged(self, before: Showing) -> Integers:
+        """Return the titles of which the same is shown as before."""
+        titles, here, there = np.intersect1d(self.titles, before.titles, return_indices=True)
+        same = (self.samples[here] == before.samples[there]) & (self.day[here] == before.day[there])
+        found: Integers = titles[same & (self.households[here] == before.households[there])]
+        return found
+
     def hidden(self, most: int) -> tuple[int, ...]:
         """Return the titles that lost their households, ascending, the last `most` to do so."""
         gone = np.flatnonzero(self.households == 0)

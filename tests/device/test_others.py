@@ -16,7 +16,7 @@ from omega.core.wire import Artifact, ArtifactKind, Trend, space_code
 from omega.device.others import Audiences, heard, likeness
 from omega.device.ranking import TERMS
 from omega.device.sync import trends
-from omega.device.taste_code import axes_of, standing
+from omega.device.taste_code import axes_of, standing, told_by
 from omega.device.titles import age_when_watched
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def test_the_audience_term_is_the_households_own_place_against_each_title(open_b
         clock.advance(minutes=20)
         watched.insert(0, row)
         ages = [age_when_watched(clock.now.year, brain.catalog.titles[one].year) for one in watched]
-        place = standing(axes, brain._titles.centered[watched], ages) / np.repeat((0.08, 1 / 7), (32, 12)) - BASIS.mean
+        told = told_by(axes, None, brain._titles.centered[watched], [])
+        place = standing(told, ages) / np.repeat((0.08, 1 / 7), (32, 12)) - BASIS.mean
         x = [sum(p * z for p, z in zip(projected, place, strict=True)) for projected in BASIS.projection]
         gain = 0.66 + 0.52 * (len(watched) / (len(watched) + 15) - 0.6)
         terms = brain.ask(None).scores.terms[:, column]

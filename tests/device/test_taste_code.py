@@ -16,7 +16,7 @@ from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.device import taste_code
-from omega.device.taste_code import axes_of, code_of, numbers_of, principal_axes, standing
+from omega.device.taste_code import axes_of, code_of, numbers_of, principal_axes, standing, told_by
 from omega.device.titles import age_when_watched, load_or_embed
 from omega.shard.aggregates import taste_vector
 
@@ -80,8 +80,8 @@ def test_a_standing_is_what_a_sum_by_hand_says() -> None:
     axes = principal_axes(random.normal(size=(90, 50)).astype(np.float32))
     centered = random.normal(size=(7, 50)).astype(np.float32)
     ages: list[int | None] = [0, 5, None, 1, 1, 2, 4]
-    assert np.allclose(standing(axes, centered, ages), by_hand(axes, centered, ages), atol=1e-5)
-    assert not standing(axes, centered[:0], []).any()
+    assert np.allclose(standing(told_by(axes, None, centered, []), ages), by_hand(axes, centered, ages), atol=1e-5)
+    assert not standing(told_by(axes, None, centered[:0], []), []).any()
 
 
 @pytest.mark.parametrize(
@@ -175,5 +175,5 @@ def test_only_so_many_titles_are_looked_at(
     axes = axes_of(TASTE_SPACE)
     assert axes is not None
     ages = [age_when_watched(clock.now.year, brain.catalog.titles[row].year) for row in (3, 2)]
-    expected = code_of(standing(axes, brain._titles.centered[[3, 2]], ages))
+    expected = code_of(standing(told_by(axes, None, brain._titles.centered[[3, 2]], []), ages))
     assert store.ledger.waiting("shard", 1, 100)[0].taste == expected

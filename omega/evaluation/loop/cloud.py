@@ -16,6 +16,7 @@ from omega.core.artifacts.naming import from_wire
 from omega.core.artifacts.shelf import Shelf
 from omega.core.audience import decode_basis
 from omega.core.errors import OmegaError
+from omega.core.factors import decode_factors
 from omega.core.identity.keyring import KeyRing
 from omega.core.identity.tokens import Tokens
 from omega.core.wire import space_code
@@ -29,12 +30,19 @@ from omega.shard.shelves import Published
 from omega.shards import open_shard_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from omega.core.artifacts.manifest import Named
     from omega.core.audience import Basis
     from omega.core.catalog import Catalog
+    from omega.core.factors import Factors
     from omega.core.wire import Artifact
 
+_DECODED: dict[Kind, Callable[[bytes], Basis | Factors]] = {
+    Kind.AUDIENCE: decode_basis,
+    Kind.FACTORS: decode_factors,
+}
 _SERVICE = Service(tick_s=0.0, pull_s=1e9, most_waiting=2**20, pace=Pace(burst=2**20, refill_s=1e-6))
 """A replay's days take a second: nobody is told to come later, and pulls are made when a day ends."""
 
@@ -94,7 +102,7 @@ class Cloud:
         self._shelf = Shelf(folder / "published")
         self._held = ExitStack()
         self._engine = self._held.enter_context(registry().engine("process-pool").open())
-        self._bases: dict[int, Basis] = {}
+        self._files: dict[tuple[Kind, int], Basis | Factors] = {}
 
     async def go_on(self, catalog: Catalog) -> None:
         """Let all shards go on with a later epoch of the catalog, or begin with the first one."""
@@ -132,17 +140,17 @@ class Cloud:
             await served.files.look(served.shard)
             await served.shard.make_pull()
 
-    def basis(self, artifacts: tuple[Artifact, ...]) -> Basis | None:
-        """Return the map of audiences that a pull names, as a TV would fetch it."""
-        for named in filter(None, map(from_wire, artifacts)):
-            if named.kind is Kind.AUDIENCE:
-                if named.version not in self._bases:
-                    found = next(
-                        one for one in self._shelf.manifests() if (one.kind, one.version) == (named.kind, named.version)
-                    )
-                    self._bases = {named.version: decode_basis(self._shelf.read(found))}
-                return self._bases[named.version]
-        return None
+    def files(self, artifacts: tuple[Artifact, ...]) -> list[Basis | Factors]:
+        """Return the files that a pull names, as a TV would fetch them."""
+        return [self._file(named) for named in filter(None, map(from_wire, artifacts)) if named.kind in _DECODED]
+
+    def _file(self, named: Named) -> Basis | Factors:
+        key = named.kind, named.version
+        if key not in self._files:
+            found = next(one for one in self._shelf.manifests() if (one.kind, one.version) == key)
+            self._files = {held: file for held, file in self._files.items() if held[0] is not named.kind}
+            self._files[key] = _DECODED[named.kind](self._shelf.read(found))
+        return self._files[key]
 
     async def close(self) -> None:
         """Close the shards."""

@@ -70,7 +70,7 @@ class Way:
         return await self._served.exchange(self._slot, frame)
 
     async def get(self, path: str, *, max_bytes: int, part: range | None = None) -> Fetched:  # noqa: ARG002
-        """Files aren't fetched: `Cloud.basis` hands them out."""
+        """Raise TransportError: `Cloud.files` hands them out."""
         raise TransportError(f"{path} isn't served in a replay")
 
     async def close(self) -> None:
@@ -195,7 +195,7 @@ class Town:
             await asyncio.gather(*(self._sync(viewer) for viewer in viewers[start : start + _SYNCS_AT_ONCE].tolist()))
 
     async def _sync(self, viewer: int) -> None:
-        """Sync one TV, and let it read audiences by the map that its shard names."""
+        """Sync one TV, and let it go on with the files that its shard names."""
         brain = self._brain(viewer)
         report = await Syncer(brain, self._tvs[viewer][1], random=self._random, now=self._moment).sync()
         if report.error:
@@ -206,9 +206,9 @@ class Town:
         self._listen(viewer, brain)
 
     def _listen(self, viewer: int, brain: Brain) -> None:
-        basis = self._cloud.basis(brain.published(self._tvs[viewer][1].shard))
-        if basis is not None:
-            brain.adopt(basis)
+        """Let a TV go on with the files that its shard names."""
+        for file in self._cloud.files(brain.published(self._tvs[viewer][1].shard)):
+            brain.adopt(file)
 
     def _moment(self) -> Moment:
         return Moment(self.clock(), self.clock())

@@ -16,11 +16,11 @@ import numpy as np
 
 from omega.compose import extra_module
 from omega.core.errors import InputError, MissingExtraError
-from omega.core.ranking_weights import TERMS, RankingWeights
+from omega.core.ranking_weights import TERMS
 from omega.evaluation.audit import audit
 from omega.evaluation.baselines import Random, popularities
+from omega.evaluation.fitting import counted, features_of, fitted_weights
 from omega.evaluation.intervals import relative_gain
-from omega.evaluation.log import DAY_S
 from omega.evaluation.metrics import OFTEN
 from omega.evaluation.protocol import moments, scored_from, steps
 from omega.evaluation.replay import Tally, replay
@@ -30,14 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date
 
+    from omega.core.ranking_weights import RankingWeights
     from omega.evaluation.embeddings import Embeddings
-    from omega.evaluation.formula.features import Features
     from omega.evaluation.log import Log
     from omega.evaluation.method import Method
-    from omega.evaluation.protocol import Protocol, Step
+    from omega.evaluation.protocol import Protocol
 
-WARM_UP_DAYS = 28
-"""The first weeks of a log aren't fitted on: trends and audiences are only beginning then."""
 FORMULA, BROAD = "formula", "formula-14+6"
 
 
@@ -91,11 +89,11 @@ def evaluate(
         steps(log, plan.protocol, before),
         titles=len(log.titles),
         k=plan.k,
-        progress=_counted(progress, before, "popularity before"),
+        progress=counted(progress, before, "popularity before"),
     )
     formula = _formula(log, embeddings, plan, before, progress, left_out)
     methods: list[Method] = [Random(plan.seed), *popular, *_neighbors(plan, left_out), *formula.methods, *more]
-    tallies = replay(methods, judged, titles=len(log.titles), k=plan.k, progress=_counted(progress, scored, "replay"))
+    tallies = replay(methods, judged, titles=len(log.titles), k=plan.k, progress=counted(progress, scored, "replay"))
     hindsight = max(tallies[1 : 1 + len(popular)], key=lambda tally: tally.mean("ndcg"))
     return Result(
         protocol=plan.protocol,
@@ -133,53 +131,20 @@ def _formula(
 ) -> _Formula:
     """Return the formula's methods with given weights, or fitted ones."""
     try:
-        features = _features(log, embeddings)
+        features = features_of(log, embeddings)
     except MissingExtraError as error:
         left_out.append(f"{FORMULA}: {error}")
         return _Formula()
     if plan.weights:
         weights, fit = {"": plan.weights} | {term: plan.weights.without([term]) for term in TERMS}, None
     else:
-        weights, fit = _fitted(log, features, plan, before, progress)
+        weights, fit = fitted_weights(log, features, plan.protocol, before, seed=plan.seed, progress=progress)
     made = extra_module("omega.evaluation.formula.method", "federation").Formula
     full = weights.pop("")
     methods = [made(FORMULA, features, full), made(BROAD, features, full, broad=True)]
     if plan.ablation:
         methods += [made(f"{FORMULA}-no-{term}", features, found) for term, found in weights.items()]
     return _Formula(methods, full, fit)
-
-
-def _features(log: Log, embeddings: Embeddings) -> Features:
-    facts, factors, features = (
-        extra_module(f"omega.evaluation.formula.{name}", "federation") for name in ("facts", "factors", "features")
-    )
-    made: Features = features.Features(facts.facts_of(log.titles, embeddings.of(log.titles)), factors.co_watch_factors)
-    return made
-
-
-def _fitted(
-    log: Log,
-    features: Features,
-    plan: Plan,
-    before: Sequence[int],
-    progress: Callable[[int, int, str], None],
-) -> tuple[dict[str, RankingWeights], Fitted]:
-    """Return the best weights of all terms, by "", and without each, fitted on steps that came before."""
-    training = extra_module("omega.evaluation.formula.training", "federation")
-    warm_s = int(log.times_s[0]) + WARM_UP_DAYS * DAY_S
-    used = [at_s for at_s in before if at_s >= warm_s] or list(before)
-    asked = list(steps(log, plan.protocol, used))
-    share = min(1.0, training.MOST_LISTS / max(sum(len(step.viewers) for step in asked), 1))
-    lists = training.lists_of(
-        features, asked, seed=plan.seed, share=share, progress=_counted(progress, used, "fit: features")
-    )
-    weights: dict[str, RankingWeights] = {}
-    losses: dict[str, float] = {}
-    for done, left in enumerate(("", *TERMS)):
-        progress(done, len(TERMS) + 1, "fit: weights")
-        weights[left], found = training.fitted(lists, [left] if left else [], weights.get(""))
-        losses[left] = found.loss
-    return weights, Fitted(sum(len(part.features) for part in lists), losses.pop(""), losses)
 
 
 def _neighbors(plan: Plan, left_out: list[str]) -> list[Method]:
@@ -243,8 +208,3 @@ def _figures(tally: Tally, hindsight: Tally, titles: int, seed: int) -> Figures:
         ndcg_by_step=tuple(round(float(step.ndcg.mean()), 5) for step in tally.judged),
         seconds=round(tally.seconds, 2),
     )
-
-
-def _counted(progress: Callable[[int, int, str], None], at: Sequence[int], what: str) -> Callable[[Step], None]:
-    place = {at_s: done for done, at_s in enumerate(at)}
-    return lambda step: progress(place[step.at_s], len(at), what)

@@ -130,6 +130,7 @@ def test_every_command_can_print_json() -> None:
         ("device", "sync"),
         ("doctor",),
         ("eval",),
+        ("federation", "fit"),
         ("federation", "run"),
         ("federation", "serve"),
         ("shard", "revoke"),

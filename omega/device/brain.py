@@ -13,6 +13,7 @@ import msgspec
 
 import omega
 from omega.core.errors import InputError, shown
+from omega.core.neighbors import Neighbors
 from omega.core.parsing import check_event, check_profile
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
@@ -97,6 +98,7 @@ class Brain:
         """How much each part counts; holds from the next question on."""
         self._mover = mover
         self._basis: Basis | None = None  # of audiences
+        self._neighbors: Neighbors | None = None
         self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
@@ -300,10 +302,16 @@ class Brain:
         """Take over what the others enjoy, as a session has just stored it."""
         self._household.hear(self._heard(self._titles), self._basis)
 
-    def adopt(self, found: Basis | RankingWeights) -> None:
-        """Go by these weights from now on, or read audiences by this map, as soon as a pull names it."""
+    def adopt(self, found: Basis | RankingWeights | Neighbors) -> None:
+        """Go by these weights from now on, name these neighbors, or read audiences by this map once a pull names it.
+
+        Neighbors of another catalog say nothing here and are left out.
+        """
         if isinstance(found, RankingWeights):
             self.weights = self.weights.fitted(found)
+        elif isinstance(found, Neighbors):
+            self._neighbors = found if found.lineage == self._catalog.lineage else None
+            self.listen()
         else:
             self._basis = found
             self.listen()
@@ -433,7 +441,7 @@ class Brain:
         self._mode = Mode((self._store.note(_MODE) or Mode.LEARNING.encode()).decode())
 
     def _heard(self, titles: TitleArrays) -> Others:
-        return heard(titles.popularity, trends.read(self._store), self._basis)
+        return heard(titles.popularity, trends.read(self._store), self._basis, self._neighbors)
 
     def _follow(self) -> None:
         """Read the store again if another process wrote."""

@@ -14,6 +14,7 @@ import msgspec
 import omega
 from omega.core.errors import InputError, shown
 from omega.core.factors import Factors
+from omega.core.neighbors import Neighbors
 from omega.core.parsing import check_event, check_profile
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
@@ -102,6 +103,7 @@ class Brain:
         self._mover = mover
         self._basis: Basis | None = None  # of audiences
         self._factors: Rows | None = None
+        self._neighbors: Neighbors | None = None
         self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
@@ -310,16 +312,18 @@ class Brain:
         """Take over what the others enjoy, as a session has just stored it."""
         self._household.hear(*self._told(self._titles))
 
-    def adopt(self, found: Basis | Factors | RankingWeights) -> None:
-        """Go by these weights from now on, tell tastes by these factors, or read audiences by this map.
+    def adopt(self, found: Basis | Factors | Neighbors | RankingWeights) -> None:
+        """Go by these weights from now on, by these factors, name these neighbors, or read audiences by this map.
 
-        A map counts as soon as a pull names it.
+        A map counts as soon as a pull names it; neighbors of another catalog say nothing here and are left out.
         """
         if isinstance(found, RankingWeights):
             self.weights = self.weights.fitted(found)
             return
         if isinstance(found, Factors):
             self._factors = Rows.of(found)
+        elif isinstance(found, Neighbors):
+            self._neighbors = found if found.lineage == self._catalog.lineage else None
         else:
             self._basis = found
         self.listen()
@@ -450,7 +454,8 @@ class Brain:
 
     def _told(self, titles: TitleArrays) -> tuple[Others, Basis | None, Rows | None]:
         """Return what is known of the others."""
-        return heard(titles.popularity, trends.read(self._store), self._basis), self._basis, self._factors
+        others = heard(titles.popularity, trends.read(self._store), self._basis, self._neighbors)
+        return others, self._basis, self._factors
 
     def _follow(self) -> None:
         """Read the store again if another process wrote."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omega.core.audience import Basis
+    from omega.core.neighbors import Neighbors
     from omega.core.ports import Floats, Integers
     from omega.core.wire import Similar, Trend
     from omega.device.sync.trends import Trends
@@ -61,6 +62,8 @@ class Others:
 
     audiences: Audiences | None = None
     """Where titles' audiences are on the map that the TV has; None without codes, or without their map."""
+    neighbors: Neighbors | None = None
+    """Titles with audiences of like taste; they rank nothing."""
 
     @classmethod
     def shipped(cls, popularity: Floats) -> Others:
@@ -74,7 +77,7 @@ class Others:
         return self.nearness > 0
 
 
-def heard(popularity: Floats, trends: Trends, basis: Basis | None = None) -> Others:
+def heard(popularity: Floats, trends: Trends, basis: Basis | None = None, neighbors: Neighbors | None = None) -> Others:
     """Return what a pull says, in place of the operator's popularity (n,) if it names any title.
 
     Its audience codes count if they are of the `basis` that the TV has: the pull names the version.
@@ -101,7 +104,7 @@ def heard(popularity: Floats, trends: Trends, basis: Basis | None = None) -> Oth
     quality = np.where(named, _POINTS * (success - mean) / 1000 * certain, 0.0)
     shares = momentum / (momentum.sum() + PRIOR_SAMPLES)
     audiences = _audiences(trending, basis) if basis and _named_basis(trends) == basis.version else None
-    return Others(shares.astype(np.float32), households, quality.astype(np.float32), nearness, audiences)
+    return Others(shares.astype(np.float32), households, quality.astype(np.float32), nearness, audiences, neighbors)
 
 
 def likeness(audiences: Audiences | None, place: Floats | None, count: int) -> Floats:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from omega.core.ranking_weights import NAMES
+from omega.core.ranking_weights import NAMES, shipped_weights
 from omega.device.features import COLUMNS, features
 from omega.device.memory.lifts import skill_term
 
@@ -52,19 +52,25 @@ MOOD_FLOOR = 0.18
 _SIMILARITY_SOFTNESS = 0.05
 
 
-class Weights(msgspec.Struct, frozen=True):
-    """How much each part counts. The first ten are of a fit on real viewers; the rest is set by hand."""
+def _fitted(name: str) -> float:
+    """Return a field that is, unless it is given, what the shipped fit found."""
+    made: float = msgspec.field(default_factory=lambda: float(getattr(shipped_weights(), name)))
+    return made
 
-    trend: float = 0.64
-    surge: float = 0.36
-    this_year: float = 1.57
-    last_year: float = 0.98
-    quality: float = 0.34
-    audience: float = 0.66
-    audience_settled: float = 0.52
-    genre: float = 0.52
-    content: float = 0.94
-    novelty: float = 0.51
+
+class Weights(msgspec.Struct, frozen=True):
+    """How much each part counts. The first ten are of the shipped fit; the rest is set by hand."""
+
+    trend: float = _fitted("trend")
+    surge: float = _fitted("surge")
+    this_year: float = _fitted("this_year")
+    last_year: float = _fitted("last_year")
+    quality: float = _fitted("quality")
+    audience: float = _fitted("audience")
+    audience_settled: float = _fitted("audience_settled")
+    genre: float = _fitted("genre")
+    content: float = _fitted("content")
+    novelty: float = _fitted("novelty")
     alike: float = 1.0
     """Per unit of cosine with an audience that the shard was asked for."""
     context_genre: float = 0.65

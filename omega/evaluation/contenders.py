@@ -10,23 +10,20 @@ from omega.compose import extra_module
 from omega.core.errors import InputError, MissingExtraError
 from omega.core.ranking_weights import TERMS, RankingWeights
 from omega.evaluation.embeddings import BrainEmbeddings
-from omega.evaluation.log import DAY_S
+from omega.evaluation.fitting import counted, features_of, fitted_on, fitted_weights
 from omega.evaluation.protocol import steps
-from omega.evaluation.results import Fitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import date
 
     from omega.evaluation.embeddings import Embeddings
-    from omega.evaluation.formula.features import Features
     from omega.evaluation.log import Log
     from omega.evaluation.loop.town import Town
     from omega.evaluation.method import Method
-    from omega.evaluation.protocol import Protocol, Step
+    from omega.evaluation.protocol import Protocol
+    from omega.evaluation.results import Fitted
 
-WARM_UP_DAYS = 28
-"""The first weeks of a log aren't fitted on: trends and audiences are only beginning then."""
 FORMULA, BROAD = "formula", "formula-14+6"
 
 
@@ -89,7 +86,7 @@ def looped(
     with runs.town(log, embeddings, plan.seed) as town:
         weights, fit = plan.weights, None
         if weights is None:
-            used = _fitted_on(log, before)
+            used = fitted_on(log, before)
             asked = list(steps(log, plan.protocol, used))
             weights, fit = runs.fit(town, asked, plan.seed, counted(progress, used, "omega: before"))
         else:
@@ -108,57 +105,20 @@ def formula(
 ) -> Entered:
     """Return the formula's methods with given weights, or fitted ones."""
     try:
-        features = _features(log, embeddings)
+        features = features_of(log, embeddings)
     except MissingExtraError as error:
         left_out.append(f"{FORMULA}: {error}")
         return Entered()
     if plan.weights:
         weights, fit = {"": plan.weights} | {term: plan.weights.without([term]) for term in TERMS}, None
     else:
-        weights, fit = _fitted(log, features, plan, before, progress)
+        weights, fit = fitted_weights(log, features, plan.protocol, before, seed=plan.seed, progress=progress)
     made = extra_module("omega.evaluation.formula.method", "federation").Formula
     full = weights.pop("")
     methods = [made(FORMULA, features, full), made(BROAD, features, full, broad=True)]
     if plan.ablation:
         methods += [made(f"{FORMULA}-no-{term}", features, found) for term, found in weights.items()]
     return Entered(methods, full, fit)
-
-
-def _features(log: Log, embeddings: Embeddings) -> Features:
-    facts, factors, features = (
-        extra_module(f"omega.evaluation.formula.{name}", "federation") for name in ("facts", "factors", "features")
-    )
-    made: Features = features.Features(facts.facts_of(log.titles, embeddings.of(log.titles)), factors.co_watch_factors)
-    return made
-
-
-def _fitted(
-    log: Log,
-    features: Features,
-    plan: Plan,
-    before: Sequence[int],
-    progress: Callable[[int, int, str], None],
-) -> tuple[dict[str, RankingWeights], Fitted]:
-    """Return the best weights of all terms, by "", and without each, fitted on steps that came before."""
-    training = extra_module("omega.evaluation.formula.training", "federation")
-    used = _fitted_on(log, before)
-    asked = list(steps(log, plan.protocol, used))
-    share = min(1.0, training.MOST_LISTS / max(sum(len(step.viewers) for step in asked), 1))
-    lists = training.lists_of(
-        features, asked, seed=plan.seed, share=share, progress=counted(progress, used, "fit: features")
-    )
-    weights: dict[str, RankingWeights] = {}
-    losses: dict[str, float] = {}
-    for done, left in enumerate(("", *TERMS)):
-        progress(done, len(TERMS) + 1, "fit: weights")
-        weights[left], found = training.fitted(lists, [left] if left else [], weights.get(""))
-        losses[left] = found.loss
-    return weights, Fitted(sum(len(part.features) for part in lists), losses.pop(""), losses)
-
-
-def _fitted_on(log: Log, before: Sequence[int]) -> list[int]:
-    warm_s = int(log.times_s[0]) + WARM_UP_DAYS * DAY_S
-    return [at_s for at_s in before if at_s >= warm_s] or list(before)
 
 
 def others(plan: Plan, left_out: list[str]) -> list[Method]:
@@ -174,9 +134,3 @@ def others(plan: Plan, left_out: list[str]) -> list[Method]:
     except MissingExtraError as error:
         left_out.append(f"als: {error}")
     return found
-
-
-def counted(progress: Callable[[int, int, str], None], at: Sequence[int], what: str) -> Callable[[Step], None]:
-    """Return what tells `progress` of the steps at these moments."""
-    place = {at_s: done for done, at_s in enumerate(at)}
-    return lambda step: progress(place[step.at_s], len(at), what)

@@ -17,7 +17,8 @@ import numpy as np
 from omega.core.errors import InputError
 from omega.evaluation.audit import AUDITED_STEPS, audit
 from omega.evaluation.baselines import Random, popularities
-from omega.evaluation.contenders import Plan, counted, formula, looped, others
+from omega.evaluation.contenders import Plan, formula, looped, others
+from omega.evaluation.fitting import counted
 from omega.evaluation.intervals import relative_gain
 from omega.evaluation.log import DAY_S
 from omega.evaluation.metrics import OFTEN

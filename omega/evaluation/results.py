@@ -55,6 +55,8 @@ class Fitted(msgspec.Struct, frozen=True):
     """Mean over the lists, nats."""
     loss_without: dict[str, float]
     """The same when a term is left out and the others are fitted anew."""
+    blind: float = 0.0
+    """The same of lists in random order."""
 
 
 class Sizes(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omega.core.settings import Settings
+    from omega.evaluation.embeddings import Embeddings
     from omega.evaluation.results import Result
 
 
@@ -65,9 +66,18 @@ def run(
         loop=asked.loop,
         threads=settings.threads,
     )
-    read = _read(settings, asked, progress)
-    vectors = embedded(settings, read.log.titles, lambda done, total: progress(done, total, "embedding titles, once"))
+    read, vectors = opened(settings, asked, progress)
     return evaluate(read.log, vectors, plan, notes=read.notes, progress=progress)
+
+
+def opened(
+    settings: Settings, asked: Asked, progress: Callable[[int, int, str], None] = lambda done, total, what: None
+) -> tuple[Read, Embeddings]:
+    """Return the log that is asked for and its titles' vectors. Raises as `run` does."""
+    read = _read(settings, asked, progress)
+    return read, embedded(
+        settings, read.log.titles, lambda done, total: progress(done, total, "embedding titles, once")
+    )
 
 
 def save_weights(result: Result, path: Path) -> None:

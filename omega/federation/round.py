@@ -27,6 +27,7 @@ from omega.federation.factors import FACTORS_S, Heard, longer, new_factors
 from omega.federation.history import History, Row, packed
 from omega.federation.lease import lease
 from omega.federation.merging import KEYS, merge, merged_moments, told
+from omega.federation.neighbors import Audiences, are_due, audiences, neighbors
 from omega.federation.publishing import newest, publish, tidy
 from omega.federation.showing import Showing, showing
 from omega.federation.trends import HOURLY, PAST_S, Increment, added, increment, rising
@@ -49,6 +50,7 @@ REFRESH_S: Final = 3 * 3600
 """The same sums are published again after this time: shards tell a board for six hours."""
 KEPT_FOLDER: Final = "sums"
 _BOARD, _BASIS, _FACTORS = Kind.BOARD.value, Kind.AUDIENCE.value, Kind.FACTORS.value
+_NEIGHBORS, _PUBLISHED = Kind.NEIGHBORS.value, "published/neighbors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,8 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the board; 0: none was published."""
     basis: int = 0
     """The version of the basis that its codes are of; 0: there are none."""
+    neighbors: int = 0
+    """The version of titles' neighbors that it published; 0: those before hold, or there are none."""
     resumed: int = 0
     """The version of an interrupted round's board that this one published first."""
     strategy: str = ""
@@ -148,7 +152,8 @@ class _Round:
         merged = {region: self._merged(some) for region, some in _regions(collected.shards, shards).items()}
         self._step("merged")
         whole = merged[""]
-        shown = {region: showing(self._shown(region), of, self._day) for region, of in merged.items()}
+        was = {region: self._shown(region) for region in merged}
+        shown = {region: showing(was[region], of, self._day) for region, of in merged.items()}
         samples = {sums.facts.shard: _samples(one) for sums, one in zip(collected.shards, shards, strict=True)}
         fresh = {report.shard for report in collected.reports if report.outcome == "counted"}
         came = self._increment({shard: of for shard, of in samples.items() if shard in fresh})
@@ -190,11 +195,15 @@ class _Round:
             kept["factors shown"] = packed(**shown[""]._asdict())
         if basis_bytes and basis:
             kept["basis"] = msgspec.msgpack.encode((basis, self._now))
+        near, near_kept = self._neighbors(audiences(self._audiences(), whole, was[""], shown[""]))
+        pending |= near
+        kept |= near_kept
         cosine, l1 = self._moved(whole)
         facts = {
             **told_of,
             "version": version,
             "basis": board.basis,
+            "neighbors": near[_NEIGHBORS][0] if near else 0,
             "rows": len(whole.keys),
             "titles": int(whole.whole.sum()),
             "shown": int((shown[""].households >= LEAST_HOUSEHOLDS).sum()),
@@ -231,7 +240,7 @@ class _Round:
         if not pending:
             return 0
         try:
-            for kind in (_FACTORS, _BASIS, _BOARD):
+            for kind in (_FACTORS, _BASIS, _NEIGHBORS, _BOARD):
                 if kind in pending:
                     publish(federation.folder, {kind: pending[kind]}, federation.key, int(self._now))
                     self._step(f"published {kind}")
@@ -303,6 +312,26 @@ class _Round:
         version = 1 + max(newest(federation.folder, Kind.FACTORS), before.version if before else 0)
         found = new_factors(sums, told_titles, steady, before, version=version, space=federation.kin.space)
         return found, found.encode() if found else b""
+
+    def _audiences(self) -> Audiences:
+        """Return the audiences as the last round took them; none where taste codes are of another space now."""
+        kept = self._history.kept("audiences")
+        if not kept or int(kept.pop("space")) != self._federation.kin.space:
+            return Audiences.empty()
+        return Audiences(**kept)
+
+    def _neighbors(self, of: Audiences) -> tuple[dict[str, tuple[int, bytes]], dict[str, bytes]]:
+        """Return neighbors that are to be published, if they are due, and what is kept for the next round."""
+        federation = self._federation
+        kept = {"audiences": packed(**of._asdict(), space=np.asarray(federation.kin.space))}
+        version, last = newest(federation.folder, Kind.NEIGHBORS), self._history.kept_bytes(_PUBLISHED)
+        known = msgspec.msgpack.decode(last, type=tuple[bytes, int, float]) if last and version else None
+        found = neighbors(federation.kin.catalog.lineage, of)
+        if not are_due(found, known, self._now):
+            return {}, kept
+        data = found.encode()
+        kept[_PUBLISHED] = msgspec.msgpack.encode((data, len(found.titles), self._now))
+        return {_NEIGHBORS: (1 + version, data)}, kept
 
     def _increment(self, samples: dict[int, tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
         """Return what came to all titles' samples since the last round, at shards that answered then as well."""

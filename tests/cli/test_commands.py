@@ -131,6 +131,7 @@ def test_every_command_can_print_json() -> None:
         ("device", "sync"),
         ("doctor",),
         ("eval",),
+        ("federation", "fit"),
         ("federation", "run"),
         ("federation", "serve"),
         ("loadtest",),

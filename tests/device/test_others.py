@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from omega.core.audience import AUDIENCE_NUMBERS, Basis, packed_code
+from omega.core.ranking_weights import shipped_weights
 from omega.core.shard_records import TASTE_NUMBERS, TASTE_SPACE
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.core.wire import Artifact, ArtifactKind, Trend, space_code
@@ -18,6 +18,7 @@ from omega.device.ranking import TERMS
 from omega.device.sync import trends
 from omega.device.taste_code import axes_of, standing, told_by
 from omega.device.titles import age_when_watched
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from omega.core.testing.fakes import Clock
@@ -75,7 +76,7 @@ def test_the_audience_term_is_the_households_own_place_against_each_title(open_b
     column = TERMS.index("audience")
     assert not brain.ask(None).scores.terms[:, column].any(), "nothing was watched, so that there is no place"
     watched: list[int] = []
-    axes = axes_of(TASTE_SPACE)
+    fit, axes = shipped_weights(), axes_of(TASTE_SPACE)
     assert axes is not None
     for row in (11, 12, 13):
         brain.observe(ViewingEvent(content_id=brain.catalog.titles[row].id, watch_pct=0.9))
@@ -85,7 +86,7 @@ def test_the_audience_term_is_the_households_own_place_against_each_title(open_b
         told = told_by(axes, None, brain._titles.centered[watched], [])
         place = standing(told, ages) / np.repeat((0.08, 1 / 7), (32, 12)) - BASIS.mean
         x = [sum(p * z for p, z in zip(projected, place, strict=True)) for projected in BASIS.projection]
-        gain = 0.66 + 0.52 * (len(watched) / (len(watched) + 15) - 0.6)
+        gain = fit.audience + fit.audience_settled * (len(watched) / (len(watched) + 15) - 0.6)
         terms = brain.ask(None).scores.terms[:, column]
         assert set(np.flatnonzero(terms).tolist()) == set(STEPS)
         for title, steps in STEPS.items():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega.core.catalog import Catalog
-from omega.core.ranking_weights import NAMES, RankingWeights
+from omega.core.ranking_weights import NAMES, RankingWeights, shipped_weights
 from omega.core.testing.contracts import random_units
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, Title
@@ -214,7 +214,9 @@ def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) ->
     found = ranking.score(three, others(0, 0, 0), np.full(3, 4), known, None, evidence, Weights()).terms
     war, music = np.log([(0 + 5 * 2 / 3) / 6 / (2 / 3), (1 + 5 / 3) / 6 / (1 / 3)])
     cosines = three.centered @ three.centered[2]
-    assert np.allclose(found[:, TERMS.index("taste")], 0.52 * np.array([war, war, music]) + 0.94 * cosines, atol=1e-5)
+    fit = shipped_weights()
+    taste_term = fit.genre * np.array([war, war, music]) + fit.content * cosines
+    assert np.allclose(found[:, TERMS.index("taste")], taste_term, atol=1e-5)
     assert not found[:, TERMS.index("mood")].any()
 
 

@@ -12,13 +12,13 @@ from omega.compose import EXAMPLE_CATALOG_PATH, load_embedder
 from omega.core.catalog import Catalog
 from omega.core.records import Selection
 from omega.core.shard_records import TASTE_BYTES, TASTE_NUMBERS, TASTE_SPACE
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.device import taste_code
 from omega.device.taste_code import axes_of, code_of, numbers_of, principal_axes, standing, told_by
 from omega.device.titles import age_when_watched, load_or_embed
 from omega.shard.aggregates import taste_vector
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from omega.core.ports import Floats

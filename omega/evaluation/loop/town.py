@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from omega.core.errors import OmegaError, TransportError
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import ViewingEvent
 from omega.device.brain import Brain
 from omega.device.sync.messages import WireCodec
@@ -20,6 +19,7 @@ from omega.evaluation.log import DAY_S
 from omega.evaluation.loop.cloud import Clock, Cloud
 from omega.evaluation.loop.growing import Growing
 from omega.evaluation.results import Sizes
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence

@@ -12,7 +12,6 @@ import pytest
 from omega.core.catalog import Catalog
 from omega.core.records import LedgerCounts, Selection
 from omega.core.testing.contracts import DIMENSIONS
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.watching import CONTEXTS, DAY, a_title, a_watch, tell
 from omega.core.types import title_key
 from omega.core.wire import Ack, Artifact, Header, Pull, Push, Reason, Resync, Similar, Trend, title_hash
@@ -20,6 +19,7 @@ from omega.device.others import heard
 from omega.device.sync import trends
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.session import PUSH_BYTES, Outcome, Session
+from omega_storage.device_memory import MemoryDeviceStore
 from tests.device.sync.shards import SPACE, Shard
 
 if TYPE_CHECKING:

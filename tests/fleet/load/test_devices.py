@@ -12,7 +12,6 @@ from omega.core.catalog import Catalog
 from omega.core.ports import MAX_FRAME_BYTES
 from omega.core.records import WatchRecord
 from omega.core.testing.contracts import DIMENSIONS
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.watching import CONTEXTS
 from omega.core.types import title_key
 from omega.core.wire import Ack, Header, Pull, Push, Reason, Resync, decode, encode, join, lineage_code, space_code
@@ -20,6 +19,7 @@ from omega.device.sync.messages import WireCodec
 from omega.device.sync.session import Session
 from omega.fleet.load.devices import Devices, Role
 from omega.fleet.load.watching import Watching
+from omega_storage.device_memory import MemoryDeviceStore
 from tests.device.sync.shards import SPACE, Shard
 
 NOW_S, DAY, COUNT = 1_800_000_000, 20_800, 40

@@ -23,8 +23,8 @@ from omega.core.records import (
     Watched,
     WatchRecord,
 )
-from omega.core.testing.ledger_fake import MemoryLedger
 from omega.core.types import CONTEXT_SHARE, DIMENSIONS, SLOTS, ContentType, pattern_id, title_key
+from omega_storage.ledger_memory import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -10,12 +10,14 @@ import pytest
 
 from omega.compose import EXAMPLE_CATALOG_PATH, load_embedder
 from omega.core.catalog import Catalog
+from omega.core.factors import Factors
 from omega.core.records import Selection
 from omega.core.shard_records import TASTE_BYTES, TASTE_NUMBERS, TASTE_SPACE
+from omega.core.testing.contracts import random_units
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.device import taste_code
-from omega.device.taste_code import axes_of, code_of, numbers_of, principal_axes, standing, told_by
+from omega.device.taste_code import Rows, axes_of, code_of, numbers_of, principal_axes, standing, told_by
 from omega.device.titles import age_when_watched, load_or_embed
 from omega.shard.aggregates import taste_vector
 from omega_storage.device_memory import MemoryDeviceStore
@@ -177,3 +179,14 @@ def test_only_so_many_titles_are_looked_at(
     ages = [age_when_watched(clock.now.year, brain.catalog.titles[row].year) for row in (3, 2)]
     expected = code_of(standing(told_by(axes, None, brain._titles.centered[[3, 2]], []), ages))
     assert store.ledger.waiting("shard", 1, 100)[0].taste == expected
+
+
+def test_titles_with_factors_are_told_by_them_and_others_along_the_axes() -> None:
+    random = np.random.default_rng(9)
+    axes, centered = np.linalg.qr(random.normal(size=(384, 32)))[0].astype(np.float32), random_units(3)
+    rows = random.integers(-127, 128, (2, 32)).astype(np.int8)
+    factors = Factors(version=1, space=1, titles=np.array([4, 9], "<u4").tobytes(), rows=rows.tobytes())
+    told = told_by(axes, Rows.of(factors), centered, [9, 5, 4])
+    plain = told_by(axes, None, centered, [9, 5, 4])
+    expected = rows / np.linalg.norm(rows.astype(float), axis=1, keepdims=True)
+    assert np.allclose(told, [expected[1], plain[1], expected[0]], atol=1e-6)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from omega.core.artifacts.manifest import Kind
 from omega.core.artifacts.shelf import Shelf
 from omega.core.audience import decode_basis
 from omega.core.ports import Strategy
@@ -93,7 +94,7 @@ def test_the_published_basis_is_made_with_them(tmp_path: Path) -> None:
     setup = federation(tmp_path, *map(source, SHARDS))
     run_round(setup, now=clock(NOW_S))
     shelf = Shelf(tmp_path / "shelf")
-    [manifest] = shelf.verify(KEYS)
+    [manifest] = [found for found in shelf.verify(KEYS) if found.kind is Kind.AUDIENCE]
     basis = decode_basis(shelf.read(manifest))
     merged = merge([told(sums, DAY) for sums in SHARDS], WeightedMean(), setup.engine)
     with_one = np.hstack([np.ones((EVENTS, 1)), CODES])

@@ -20,6 +20,7 @@ from omega.claims import (
     http,
     identity,
     k_anonymity,
+    lift,
     memory,
     model,
     no_history,
@@ -65,6 +66,7 @@ for area in (
     bad_shard,
     poison,
     k_anonymity,
+    lift,
     cli,
 ):
     claims.all.update(area.claims.all)

@@ -83,6 +83,7 @@ def evaluate(
         k=plan.k,
         score_from=start.isoformat(),
         days=tuple(datetime.fromtimestamp(step.at_s, UTC).isoformat() for step in judged),
+        lists_by_step=tuple(len(step.viewers) for step in judged),
         events=len(log),
         titles=len(log.titles),
         best_popularity=BestPopularity(max(chosen, key=lambda tally: tally.mean("ndcg")).name, hindsight.name),

@@ -100,6 +100,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     score_from: str
     days: tuple[str, ...]
     """When each step begins, ISO 8601."""
+    lists_by_step: tuple[int, ...]
     events: int
     titles: int
     best_popularity: BestPopularity

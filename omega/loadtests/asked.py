@@ -118,6 +118,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     store_cpu: float | None
     """Cores of Postgres; None without."""
+    shard_memory_bytes: int | None
+    """The most that its processes held; None for a target."""
     lag_ms: Percentiles
     """From the due time to the moment that the generator sent it, or queued it for a connection."""
     late_ms: float

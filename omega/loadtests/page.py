@@ -89,6 +89,7 @@ def cells(result: Result) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
         ("generator's lag", _ms(result.lag_ms)),
         ("bytes up, down", f"{result.bytes_up:,}, {result.bytes_down:,}"),
         ("cores of generator, shard, Postgres", _cores(result)),
+        ("most memory of the shard, MiB", _mib(result.shard_memory_bytes)),
         ("rows acknowledged, stored", f"{result.acknowledged_rows:,}, {_known(result.stored_rows)}"),
         ("answers by generator, by shard", f"{result.answered:,}, {_known(result.shard_answered)}"),
         ("connections", ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in result.connections.items())),
@@ -112,6 +113,10 @@ def _ms(found: Percentiles) -> str:
 def _cores(result: Result) -> str:
     values = (result.generator_cpu, result.shard_cpu, result.store_cpu)
     return ", ".join("-" if value is None else f"{value:.2f}" for value in values)
+
+
+def _mib(value: int | None) -> str:
+    return "-" if value is None else f"{value / 2**20:,.1f}"
 
 
 def _known(value: int | None) -> str:

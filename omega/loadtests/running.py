@@ -21,7 +21,7 @@ from omega.core.shard_records import DAY_S, TASTE_SPACE
 from omega.core.wire import Header, lineage_code, space_code
 from omega.fleet.load.carrying import TIMEOUT_S
 from omega.fleet.load.counts import Percentiles, Totals
-from omega.fleet.load.processes import cpu_s
+from omega.fleet.load.processes import cpu_s, peak_bytes
 from omega.fleet.load.scenarios import late_s
 from omega.loadtests.asked import Check, Result
 from omega.loadtests.shards import known_shard, own_shard
@@ -104,6 +104,7 @@ class _Spent(NamedTuple):
     generator_s: float
     shard_s: float
     store_s: float
+    shard_bytes: int
     connections: dict[str, int]
     answered: int | None
 
@@ -127,7 +128,13 @@ async def _run(driver: Driver, met: Met, on_second: Callable[[Moment], None]) ->
     await _reach(met)
     watch = _Watch(met)
     await driver.run(lambda driver: on_second(watch.moment(driver)))
-    return _Spent(watch.passed_s, *watch.spent_s(), driver.carrier.figures, await asyncio.to_thread(met.answered))
+    return _Spent(
+        watch.passed_s,
+        *watch.spent_s(),
+        peak_bytes(met.pids),
+        driver.carrier.figures,
+        await asyncio.to_thread(met.answered),
+    )
 
 
 async def _reach(met: Met) -> None:
@@ -246,6 +253,7 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
         thresholds=load.thresholds,
         verdict=_verdict(figures.saturated, checks),
         store_cpu=spent.store_s / spent.seconds if met.store_pids else None,
+        shard_memory_bytes=spent.shard_bytes if met.pids else None,
         lag_ms=figures.lag.percentiles(),
         late_ms=1000 * late_s(load),
         queued=totals.queued,

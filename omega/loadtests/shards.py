@@ -63,7 +63,7 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
     """Have a shard serve until the block ends, which knows all TVs of the load. Raises OmegaError, StoreError."""
     extra_module("omega_plugins.transports.http.server", "shard")
     with ExitStack() as held:
-        store, store_pids = held.enter_context(_store(asked, folder))
+        store, store_pids = held.enter_context(own_store(folder, postgres=asked.postgres))
         keys = folder / "keys"
         ring, now_s = open_ring(keys / KEYS_FILE, time.time()), int(time.time())
         with closing(open_shard_store(store)) as opened:
@@ -151,9 +151,9 @@ def stored_rows(location: str) -> int:
 
 
 @contextmanager
-def _store(asked: Asked, folder: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Give a store's location, and the process that serves it, if there is one."""
-    if not asked.postgres:
+def own_store(folder: Path, *, postgres: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Give the location of a store in a folder, or on a Postgres of its own with its process. Raises StoreError."""
+    if not postgres:
         yield f"sqlite:///{folder / 'shard.db'}", ()
         return
     dev = extra_module("omega_storage.postgres_dev", "postgres")

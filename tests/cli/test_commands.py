@@ -135,6 +135,7 @@ def test_every_command_can_print_json() -> None:
         ("federation", "run"),
         ("federation", "serve"),
         ("loadtest",),
+        ("plan",),
         ("shard", "revoke"),
         ("shard", "serve"),
         ("shard", "sums"),

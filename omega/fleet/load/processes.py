@@ -20,6 +20,19 @@ def cpu_s(pids: Iterable[int]) -> float:
     return sum(_one_cpu_s(pid) for first in pids for pid in (first, *_below(first)))
 
 
+def peak_bytes(pids: Iterable[int]) -> int:
+    """Return the most memory that these processes and those below them held, each at its own time."""
+    return sum(_one_peak_bytes(pid) for first in pids for pid in (first, *_below(first)))
+
+
+def _one_peak_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((1_024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+
+
 def _one_cpu_s(pid: int) -> float:
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")

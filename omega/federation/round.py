@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from omega.core.artifacts.manifest import Kind
-from omega.core.audience import Basis, Board, decode_board
+from omega.core.audience import Basis, Board, Privacy, decode_board
 from omega.core.errors import ArtifactError, InputError
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS, LEAST_SUCCESS, RANKED_BY
 from omega.core.types import PRIOR_SAMPLES, PRIOR_SUCCESS
@@ -24,8 +24,9 @@ from omega.federation.board import Codes, new_basis, section
 from omega.federation.collecting import Collected, Kin, ShardReport, collect
 from omega.federation.history import History, Row, packed
 from omega.federation.lease import lease
-from omega.federation.merging import KEYS, merge, told
+from omega.federation.merging import KEYS, Merged, merge, told
 from omega.federation.publishing import newest, publish, tidy
+from omega.federation.releasing import Released, highest, privacy, reason, release, shown_of
 from omega.federation.showing import Showing, showing
 from omega.federation.trends import HOURLY, PAST_S, Increment, added, increment, rising
 
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omega.core.artifacts.keys import SigningKey
-    from omega.core.ports import Engine, Integers, Strategy
+    from omega.core.ports import Engine, Integers, Releasing, Strategy
     from omega.core.shard_sums import ShardSums
     from omega.federation.collecting import Source
-    from omega.federation.merging import Merged, Told
+    from omega.federation.merging import Told
     from omega.federation.trends import Rule
 
 BASIS_S: Final = 24 * 3600
@@ -96,6 +97,8 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the titles' shares of the trend with those of the round before; None for the first."""
     l1: float | None = None
     """Half the sum of what they differ by: 0 the same, 1 nothing in common."""
+    privacy: Privacy | None = None
+    """What was spent, where sums are told with noise."""
 
 
 def run_round(
@@ -133,6 +136,8 @@ class _Round:
         told_of = {"resumed": resumed, "shards": tuple(collected.reports), "answered": collected.answered}
         if not collected.shards or collected.answered < federation.min_share * len(federation.sources):
             return self._end("too-few", "", told_of)
+        if (releasing := federation.strategy.releasing()) is not None:
+            return self._release(releasing, collected, told_of)
         inputs = self._inputs(collected.shards)
         last = self._history.last(published=True)
         if last and last.inputs == inputs and self._now - last.made_at < REFRESH_S:
@@ -198,6 +203,62 @@ class _Round:
         self._step("written")
         self._publish_pending()
         return report
+
+    def _release(self, releasing: Releasing, collected: Collected, told_of: dict[str, Any]) -> RoundReport:
+        """Tell what was released last, after a new release where one is due; nothing else of the sums is told."""
+        released = Released.of(self._history.kept("private"))
+        kept: dict[str, bytes] = {}
+        shown = Showing(**found) if (found := self._history.kept("private/shown")) else Showing.empty()
+        if not (why := reason(released, releasing, self._now)):
+            came, kept = self._came(collected.shards)
+            released = release(released, came, releasing, self._now)
+            shown = shown_of(released, shown, self._day)
+            kept |= {"private": _kept(released), "private/shown": _kept(shown)}
+        self._step("merged")
+        account = privacy(released, releasing, self._now, why)
+        inputs, last = f"private {account.releases}", self._last()
+        told_of = {**told_of, "privacy": account}
+        if why and last and last.inputs == inputs and self._now - last.made_at < REFRESH_S:
+            return self._end("unchanged", inputs, told_of)
+        version = 1 + max(newest(self._federation.folder, Kind.BOARD), last.version if last else 0)
+        board = self._board_of(shown, inputs, account).encode()
+        titles = len(self._federation.kin.catalog)
+        number = int((shown.households > 0).sum())
+        facts = {**told_of, "version": version, "titles": titles, "shown": number, "quality": _quality(shown)}
+        report = self._end("published", inputs, facts, pending={_BOARD: (version, board)}, kept=kept)
+        self._step("written")
+        self._publish_pending()
+        return report
+
+    def _came(self, shards: Sequence[ShardSums]) -> tuple[Integers, dict[str, bytes]]:
+        """Return what came of each title since the last release, and what is to be kept of each shard."""
+        titles, kept = len(self._federation.kin.catalog), {}
+        came = np.zeros((titles, 2), np.int64)
+        for sums in shards:
+            name = f"private/{sums.facts.shard}"
+            before = self._history.kept(name).get("most", np.zeros((0, 2), np.int64))
+            most = highest(before, told(sums, self._day), titles)
+            came += most
+            came[: len(before)] -= before
+            kept[name] = packed(most=most)
+        return came, kept
+
+    def _board_of(self, shown: Showing, inputs: str, account: Privacy) -> Board:
+        """Return a board of released figures: without audiences, regions and what rises."""
+        kin = self._federation.kin
+        nothing = Codes(None, Merged.empty(), {})
+        return Board(
+            round=self._number,
+            lineage=kin.catalog.lineage,
+            epoch=kin.catalog.epoch,
+            space=kin.space,
+            made_at=int(self._now),
+            day=self._day,
+            basis=0,
+            inputs=inputs,
+            sections={"": section(shown, nothing, np.zeros(0, np.int64))},
+            privacy=account,
+        )
 
     def _end(self, outcome: str, inputs: str, facts: dict[str, Any], **written: Any) -> RoundReport:
         seconds = round(time.monotonic() - self._began_s, 3)
@@ -305,6 +366,10 @@ def _regions(sums: Sequence[ShardSums], shards: Sequence[Told]) -> dict[str, lis
         if one.facts.region:
             found.setdefault(one.facts.region, []).append(arrays)
     return {region: some for region, some in found.items() if not region or len(some) < len(shards)}
+
+
+def _kept(arrays: Released | Showing) -> bytes:
+    return packed(**arrays._asdict())
 
 
 def _samples(shard: Told) -> tuple[Integers, Integers]:

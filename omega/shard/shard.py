@@ -24,6 +24,7 @@ from omega.shard.ticks import Ticks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from omega.core.audience import Privacy
     from omega.core.catalog import Catalog
     from omega.core.identity.admission import Candidate
     from omega.core.ports import ShardStore
@@ -100,6 +101,11 @@ class Shard:
     def header(self) -> Header:
         """What this shard's frames begin with."""
         return self._header
+
+    @property
+    def privacy(self) -> Privacy | None:
+        """What the figures that all shards tell together cost, if they are told with noise."""
+        return self._merged.privacy if self._merged else None
 
     async def sync(self, slot: int, push: Push) -> Answer:
         """Count what device `slot` pushes, if it wasn't yet, and answer once that is durable.

@@ -1,49 +1,52 @@
-"""The demonstration put together: households, their neighbors, and the shard at which they meet."""
+"""The demonstration put together: households, their neighbors, the two shards at which they meet, and their round."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from datetime import UTC
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from omega.compose import STATIC, extra_module, open_brain, open_catalog, open_embedder, sync_now
+from omega.compose import extra_module, open_brain, open_catalog, open_embedder, sync_now
 from omega.core.clock import local_now
 from omega.core.errors import InputError, shown
 from omega.core.files import atomic_folder
+from omega.federations import Federating, run_once
 from omega.serving import Serving, serve_shard
 from omega.shards import make_certificates, open_shard_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from omega.core.ports import ShardStore
     from omega.core.settings import Settings
     from omega.device.brain import Brain
     from omega.device.sync.report import Report as SyncReport
     from omega.fleet.report import Day, Report, Step
-    from omega.fleet.street import Street
+    from omega.fleet.street import Held, Street
 
 PULL_S = 0.1
-"""How soon what was told is in the shard's pull: nobody watches a demonstration for longer."""
-
+"""How soon what was told is in a shard's pull: nobody watches a demonstration for longer."""
+SHARDS = 2
+"""So few that a minute is enough, and so many that none of them knows enough alone."""
 
 TRANSPORTS = {"http": ("http",), "grpc": ("grpc",), "quic": ("quic",), "mix": ("http", "grpc", "quic")}
-"""How TVs may speak to the shard; in a mix each TV keeps to one of these."""
+"""How TVs may speak to a shard; in a mix each TV keeps to one of these."""
 
 
 class Meeting(NamedTuple):
-    """How households meet at the shard."""
+    """How households meet at the shards."""
 
     transport: str = "http"
     """One of TRANSPORTS."""
     postgres: bool = False
-    """Whether the shard keeps its sums in a Postgres of its own, instead of a file."""
+    """Whether the first shard keeps its sums in a Postgres of its own, instead of a file."""
 
 
 def run_demo(
@@ -60,10 +63,11 @@ def run_demo(
 ) -> Report:
     """Let simulated households watch for the last weeks and return what their TVs learned.
 
-    With `neighbors`, 0..50, they meet at a shard in a process of its own, as `meeting` says, and hear of each other;
-    `on_step` sees what takes its time there. That process imports the caller's script, which must call this below
-    `if __name__ == "__main__":`. The households' stores go to `keep`/<household>, or vanish at the end; all else
-    vanishes. Raises InputError when `keep` is there already, OmegaError when no shard can be started.
+    With `neighbors`, 0..50, they meet at two shards in processes of their own, as `meeting` says, a federation round
+    makes one of what these know, and they hear of each other; `on_step` sees what takes its time there. Those processes
+    import the caller's script, which must call this below `if __name__ == "__main__":`. The households' stores go to
+    `keep`/<household>, or vanish at the end; all else vanishes. Raises InputError when `keep` is there already,
+    OmegaError when no shard can be started.
     """
     demo = extra_module("omega.fleet.demo", "device")
     with ExitStack() as opened:
@@ -71,7 +75,7 @@ def run_demo(
         home = opened.enter_context(atomic_folder(keep)) if keep else scratch
         street = None
         if neighbors:
-            met = open_street(settings, home, scratch, neighbors, meeting or Meeting(), on_step)
+            met = open_street(settings, home, scratch, neighbors, meeting or Meeting(), on_step, progress)
             street = opened.enter_context(met)
 
         def at_home(name: str, clock: Callable[[], datetime]) -> Brain:
@@ -99,52 +103,93 @@ def open_street(
     neighbors: int,
     meeting: Meeting,
     on_step: Callable[[Step], None],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Street]:
-    """Give the street of a demonstration, whose shard serves in a process of its own until the block ends.
+    """Give the street of a demonstration, whose shards serve in processes of their own until the block ends.
 
-    The households' TVs are in `home`, the neighbors', which use the static table, and the shard in `scratch`. Raises
-    InputError, MissingExtraError, OmegaError.
+    The households' TVs are in `home`, the neighbors' and all else in `scratch`. Raises InputError, MissingExtraError,
+    OmegaError.
     """
     if meeting.transport not in TRANSPORTS:
         raise InputError(f"transport is {shown(meeting.transport)}, allowed: {', '.join(TRANSPORTS)}")
-    streets, processes = extra_module("omega.fleet.street", "device"), extra_module("omega.fleet.process", "device")
+    streets = extra_module("omega.fleet.street", "device")
     extra_module("omega_plugins.transports.http.server", "shard")
     if not 0 < neighbors <= streets.MOST_NEIGHBORS:
         raise InputError(f"neighbors is {neighbors}, allowed: 0..{streets.MOST_NEIGHBORS}: name fewer")
     with ExitStack() as held:
-        at = scratch / "shard"
-        store = held.enter_context(_postgres()) if meeting.postgres else f"sqlite:///{at / 'shard.db'}"
+        shelf, key = scratch / "shelf", scratch / "operator.key"
+        shelf.mkdir()
+        trust = extra_module("omega.core.artifacts.keys", "shard").SigningKey.generate().write(key)
         spoken = TRANSPORTS[meeting.transport]
-        pki = make_certificates(at / "pki") if "quic" in spoken else None
-        serving = Serving(
-            settings=settings,
-            store=store,
-            port=0,
-            grpc_port=0 if "grpc" in spoken else None,
-            quic_port=0 if "quic" in spoken else None,
-            certificate=(pki.certificate, pki.key) if pki else None,
-            keys=at / "keys",
-            everybody=True,
-            pull_s=PULL_S,
-        )
-        ports = held.enter_context(processes.served(partial(serve_shard, serving)))
+        pki = make_certificates(scratch / "pki") if "quic" in spoken else None
+        stores = [f"sqlite:///{scratch / f'shard-{number}' / 'shard.db'}" for number in range(SHARDS)]
+        if meeting.postgres:
+            stores[0] = held.enter_context(_postgres())
+        places = []
+        for number, store in enumerate(stores):
+            serving = Serving(
+                settings=settings,
+                store=store,
+                shard_id=number,
+                port=0,
+                grpc_port=0 if "grpc" in spoken else None,
+                quic_port=0 if "quic" in spoken else None,
+                certificate=(pki.certificate, pki.key) if pki else None,
+                keys=scratch / f"shard-{number}" / "keys",
+                everybody=True,
+                artifacts=shelf,
+                trust=(trust,),
+                pull_s=PULL_S,
+            )
+            places.append(held.enter_context(_served(serving)))
         secure = "s" if pki else ""
         schemes = {"http": f"http{secure}", "grpc": f"grpc{secure}", "quic": "quic"}
-        urls = cycle(f"{schemes[name]}://127.0.0.1:{ports[name]}" for name in spoken)
-        ways: dict[str, str] = {}
+        ways: dict[str, tuple[int, str]] = {}
+
+        def way_of(name: str) -> tuple[int, str]:
+            if name not in ways:
+                turn, shard = divmod(len(ways), SHARDS)
+                by = spoken[turn % len(spoken)]
+                ways[name] = shard, f"{schemes[by]}://127.0.0.1:{places[shard][by]}"
+            return ways[name]
 
         def next_door(name: str, clock: Callable[[], datetime]) -> Brain:
-            tv = msgspec.structs.replace(settings, store=scratch / name, embedder=STATIC, model=None)
-            return open_brain(tv, now=clock)
+            tv = msgspec.structs.replace(settings, store=scratch / name)
+            return open_brain(tv, progress=progress, now=clock)
 
         def synced(name: str, brain: Brain) -> SyncReport:
             folder = (home if (home / name).exists() else scratch) / name
-            way = ways.setdefault(name, next(urls))
-            tv = msgspec.structs.replace(settings, store=folder, shard_url=way, ca=pki.ca if pki else None)
+            ca = pki.ca if pki else None
+            tv = msgspec.structs.replace(settings, store=folder, shard_url=way_of(name)[1], ca=ca, trust=trust)
             return sync_now(tv, brain)
 
-        shard = streets.Shard(next_door, synced, partial(open_shard_store, store), PULL_S)
-        yield streets.Street(neighbors, shard, on_step)
+        def round_held() -> Held:
+            folder = scratch / "federation"
+            federating = Federating(settings=settings, shards=tuple(stores), artifacts=shelf, key=key, home=folder)
+            held_: Held = streets.held(run_once(federating), shelf)
+            return held_
+
+        shards = streets.Shards(
+            next_door, synced, lambda name: way_of(name)[0], _opened(stores), round_held, PULL_S, _look_s()
+        )
+        yield streets.Street(neighbors, shards, on_step)
+
+
+def _served(serving: Serving) -> AbstractContextManager[Any]:
+    """Run a shard in a process of its own within the block; gives its ports."""
+    processes = extra_module("omega.fleet.process", "device")
+    made: AbstractContextManager[Any] = processes.served(partial(serve_shard, serving))
+    return made
+
+
+def _opened(stores: list[str]) -> list[Callable[[], ShardStore]]:
+    return [partial(open_shard_store, store) for store in stores]
+
+
+def _look_s() -> float:
+    """Return how soon a shard sees what was published."""
+    look_s: float = extra_module("omega.shard.shelves", "shard").LOOK_S
+    return look_s
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.federation.collecting import Source
     from omega.federation.round import Federation, RoundReport
+    from omega.fleet.redteam.campaign import Outcome
 
 log = logging.getLogger("omega.federation")
 
 STORES = "sqlite:///", "postgresql://"
 EVERY_S = 3600.0
+STRATEGIES = "weighted-mean", "median", "trimmed-mean"
 _MAX_TOKENS_BYTES = 1 << 18
 _EXTRA = "shard"
 
@@ -211,6 +214,40 @@ def reports(settings: Settings, home: Path | None = None, most: int = 20) -> lis
     with closing(history.History.open(folder)) as opened:
         kind = _module("round").RoundReport
         return [msgspec.json.decode(row.report, type=kind) for row in opened.rounds(most)]
+
+
+class Attacking(msgspec.Struct, frozen=True, kw_only=True):
+    """Which attacks are played."""
+
+    settings: Settings
+    attacks: tuple[str, ...] = ()
+    """Their names; empty: all."""
+    strategies: tuple[str, ...] = STRATEGIES
+    poisoned: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
+    """Shares of all TVs."""
+    households: int = 240
+    seeds: tuple[int, ...] = (1,)
+
+
+def attacked(attacking: Attacking, progress: Callable[[int, int, str], None] = lambda *_: None) -> list[Outcome]:
+    """Play attacks on shards that are made for it, in a folder that is removed. Raises InputError, PluginError."""
+    campaign, known = (extra_module(f"omega.fleet.redteam.{name}", _EXTRA) for name in ("campaign", "attacks"))
+    by_name = {attack.name: attack for attack in known.ATTACKS}
+    if bad := next((name for name in attacking.attacks if name not in by_name), None):
+        raise InputError(f"attack is {shown(bad)}, allowed: {', '.join(by_name)}")
+    plugins = registry()
+    with TemporaryDirectory(prefix="omega-redteam-") as folder, plugins.engine("process-pool").open() as engine:
+        plan = campaign.Plan(
+            catalog=open_catalog(attacking.settings),
+            folder=Path(folder),
+            strategies=[plugins.strategy(name)() for name in dict.fromkeys(attacking.strategies)],
+            engine=engine,
+            poisoned=tuple(dict.fromkeys(attacking.poisoned)),
+            attacks=[by_name[name] for name in dict.fromkeys(attacking.attacks or by_name)],
+            seeds=tuple(dict.fromkeys(attacking.seeds)),
+            households=attacking.households,
+        )
+        return list(campaign.played(plan, progress))
 
 
 def sources(federating: Federating, known: Known) -> list[Source]:

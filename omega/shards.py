@@ -102,6 +102,7 @@ def sums_of(location: str, catalog: Catalog, *, region: str = "") -> ShardSums:
             raise StoreError(f"{shown(location)} holds nobody's sums yet: name the one that omega shard serve uses")
         for page in sums.pages(len(catalog)):
             columns.extend(store.sums(page, now // DAY_S))
+        moments = sums.may_be_told(store.moments(now // DAY_S).ravel().tolist(), columns)
     facts = sums.Facts(
         shard=shard,
         region=region,
@@ -112,7 +113,7 @@ def sums_of(location: str, catalog: Catalog, *, region: str = "") -> ShardSums:
         day=now // DAY_S,
         made_at=now,
     )
-    found: ShardSums = sums.ShardSums(facts, columns)
+    found: ShardSums = sums.ShardSums(facts, columns, moments)
     return found
 
 

@@ -15,6 +15,8 @@ from omega.core.errors import OmegaError
 from omega_cli import render
 from omega_cli.commands import artifact, catalog, config, demo, device, doctor, federation, model, plugins, prove, shard
 from omega_cli.commands import eval as eval_
+from omega_cli.commands import loadtest as loadtest_
+from omega_cli.commands import plan as plan_
 
 INTERNAL_ERROR = 70
 """Exit code of a bug, as in sysexits.h."""
@@ -36,6 +38,8 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(artifact.app, name="artifact")
 app.add_typer(model.app, name="model")
 app.command("eval", epilog=eval_.EPILOG)(eval_.evaluate)
+app.command("loadtest", epilog=loadtest_.EPILOG)(loadtest_.loadtest)
+app.command("plan", epilog=plan_.EPILOG)(plan_.plan)
 app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(config.app, name="config")
 app.command("doctor", epilog=doctor.EPILOG)(doctor.doctor)

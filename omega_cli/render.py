@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from omega.core.model_folder import ModelCard
     from omega.core.types import Recommendation
     from omega.doctor.examine import Check
+    from omega.fleet.load.counts import Percentiles
     from omega.fleet.report import Day, Step
+    from omega.loadtests.running import Moment
     from omega_model_tools.evaluate import Bench
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _PIPED_WIDTH = 10_000
 """So wide that no line is broken where no eye but a program reads it."""
+_LINE_S = 5
+"""Seconds of a load test between two lines in a pipe."""
 _DAY_S = 0.04
 """How long a simulated day stays on the screen, so that the eye can follow."""
 
@@ -209,6 +213,51 @@ def _filled(done: int, total: int) -> str:
 
 def _timeline(rows: Iterable[Sequence[str]]) -> Table:
     return table(("household", "", "", ">", "watching"), rows)
+
+
+@contextmanager
+def moments(*, quiet: bool) -> Iterator[Callable[[Moment], None]]:
+    """Give a callback that draws how a load test stands, again and again; a line now and then in a pipe."""
+    if quiet or not sys.stdout.isatty():
+        yield _nothing if quiet else _print_moment
+        return
+    from rich.live import Live
+
+    with Live(console=console(), auto_refresh=False, transient=True) as live:
+        yield lambda moment: live.update(_moment(moment), refresh=True)
+
+
+def _nothing(_: object) -> None:
+    pass
+
+
+def _print_moment(moment: Moment) -> None:
+    if round(moment.passed_s) % _LINE_S == 0:
+        line("  ".join(f"{name} {value}" for name, value in _moment_cells(moment)))
+
+
+def _moment(moment: Moment) -> Table:
+    return table(("load test", ">"), _moment_cells(moment))
+
+
+def _moment_cells(moment: Moment) -> Sequence[tuple[str, str]]:
+    totals = moment.totals
+
+    def ms(found: Percentiles) -> str:
+        return "/".join(f"{value:.0f}" for value in (found.p50, found.p90, found.p99, found.p999, found.max))
+
+    counts = ("due", "sent", "ok", "refused", "failed", "late")
+    shard_cpu = "-" if moment.shard_cpu is None else f"{moment.shard_cpu:.2f}"
+    return (
+        ("second", f"{min(moment.passed_s, moment.duration_s):.0f} of {moment.duration_s:.0f}"),
+        *((name, f"{getattr(totals, name):,}") for name in counts),
+        ("in flight, waiting", f"{moment.in_flight:,}, {moment.waiting:,}"),
+        ("ms from due, p50/90/99/99.9/max", ms(moment.latency_ms)),
+        ("ms from send", ms(moment.service_ms)),
+        ("up, down", f"{size(totals.bytes_up)}, {size(totals.bytes_down)}"),
+        ("cores of generator, shard", f"{moment.generator_cpu:.2f}, {shard_cpu}"),
+        *((("generator", "saturated: the run is void"),) if moment.saturated else ()),
+    )
 
 
 def recommendations(

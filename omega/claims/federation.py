@@ -17,7 +17,7 @@ from omega.claims.claim import Claims, Measured
 from omega.compose import extra_module, registry
 from omega.core.catalog import Catalog
 from omega.core.errors import MissingExtraError
-from omega.core.shard_records import ALL_SLOTS, DAY_S, TASTE_SPACE
+from omega.core.shard_records import ALL_SLOTS, DAY_S, TASTE_NUMBERS, TASTE_SPACE
 from omega.core.shard_sums import Columns, Facts, ShardSums
 from omega.core.types import ContentType, Title
 from omega.core.wire import space_code
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 claims = Claims()
 SHARDS, ROWS, TITLES = 8, 50_000, 17_000
 EXACT_ROWS = 18_000
+CODES = 100
+"""Taste codes of a shard."""
 MOST_MIB = 600
 _KEYS = 16
 _SEED = 5
@@ -39,7 +41,7 @@ _SEED = 5
 @claims.add(
     "federation-exact",
     what="largest relative error of 8 shards' merged sums, trends and audiences, in one process, in two and on dask "
-    "where it is installed",
+    "where it is installed, and of the covariance of their taste codes",
     target=1e-6,
     unit="1",
     bound="at most",
@@ -64,6 +66,7 @@ def federation_exact(bench: Bench) -> Measured:
         except MissingExtraError as error:
             missing[name] = str(error)
     errors = {name: oracle.error(merged, rows, heard) for name, merged in found.items()}
+    errors["covariance"] = _covariance_error(shards, day)
     first = found["one process"]
     alike = all((getattr(one, name) == getattr(first, name)).all() for one in found.values() for name in one.__slots__)
     board = _board(bench.folder / "exact", catalog, shards)
@@ -157,6 +160,20 @@ def trend_false_alarm(bench: Bench) -> Measured:
     return Measured(alarms / days, details, agrees=found >= 0.9 * planted)
 
 
+def _covariance_error(shards: list[ShardSums], day: int) -> float:
+    """Return how far a round's whitening is from one that undoes the covariance of all codes, added up one by one."""
+    merging, audience = (extra_module(f"omega.federation.{name}", "shard") for name in ("merging", "audience"))
+    ages = [day - sums.facts.day for sums in shards]
+    products = np.asarray(oracle.products((_codes(sums.facts.shard).tolist() for sums in shards), ages))
+    mean = products[0, 1:] / products[0, 0]
+    covariance = products[1:, 1:] / products[0, 0] - np.outer(mean, mean)
+    ridged = covariance + audience.RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    moments = merging.merged_moments(shards, day, registry().strategy("weighted-mean")())
+    found = audience.whitening(np.zeros((0, 1 + len(mean))), moments)
+    undone = found.matrix @ found.matrix.T @ ridged
+    return float(max(np.abs(found.mean - mean).max(), np.abs(undone - np.eye(len(mean))).max()))
+
+
 def _hours(
     random: np.random.Generator, rates: Any, hours: int, risen: Any = (), start: int = 0
 ) -> list[tuple[Any, Any]]:
@@ -204,6 +221,7 @@ def _sums(catalog: Catalog, shard: int, rows: int, day: int) -> ShardSums:
         samples=array("q", samples.tolist()),
         success_milli=array("q", random.integers(0, 1000 * samples + 1).tolist()),
         households=array("q", random.integers(0, samples + 1).tolist()),
+        replaced=array("q", (samples // 3).tolist()),
         trends=array("d", (random.random((len(keys), 4)) * samples[:, None]).ravel().tolist()),
         audience_title=array("I", heard.tolist()),
         audience=array("f", np.hstack([codes, codes * random.normal(0, 3, (len(heard), 44))]).ravel().tolist()),
@@ -218,7 +236,14 @@ def _sums(catalog: Catalog, shard: int, rows: int, day: int) -> ShardSums:
         day=day,
         made_at=int(time.time()),
     )
-    return ShardSums(facts, columns)
+    with_one = np.hstack([np.ones((CODES, 1)), _codes(shard)])
+    return ShardSums(facts, columns, array("d", (with_one.T @ with_one).ravel().tolist()))
+
+
+def _codes(shard: int) -> Any:
+    """Return the taste codes (CODES, 44) that a made-up shard was told, some numbers varying more than others."""
+    random = np.random.default_rng((_SEED, shard, 1))
+    return np.clip(np.rint(random.normal(shard % 3, np.linspace(0.5, 4, TASTE_NUMBERS), (CODES, TASTE_NUMBERS))), -8, 7)
 
 
 def _key(folder: Path) -> Any:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from omega.core.shard_sums import ShardSums
 
@@ -24,15 +24,29 @@ def added_up(shards: Iterable[ShardSums], day: int) -> tuple[Rows, Heard]:
         columns, age = shard.columns, day - shard.facts.day
         for at in range(len(columns.title)):
             sums = rows.setdefault((columns.title[at], columns.slot[at]), [0.0] * 7)
-            told = [columns.samples[at], columns.success_milli[at], columns.households[at]]
-            told += [columns.trends[4 * at + h] * 0.5 ** (age / days) for h, days in enumerate(_HALF_LIVES)]
-            for place, number in enumerate(told):
+            row = [columns.samples[at], columns.success_milli[at], columns.households[at]]
+            row += [columns.trends[4 * at + h] * 0.5 ** (age / days) for h, days in enumerate(_HALF_LIVES)]
+            for place, number in enumerate(row):
                 sums[place] += number
         for at, title in enumerate(columns.audience_title):
             codes = heard.setdefault(title, [0.0] * 45)
-            for place in range(45):
-                codes[place] += columns.audience[45 * at + place] * 0.5 ** (age / 20)
+            count, *numbers = columns.audience[45 * at : 45 * at + 45]
+            possible = [count, *(max(min(number, 7 * count), -8 * count) for number in numbers)]
+            for place, told in enumerate(possible):
+                codes[place] += told * 0.5 ** (age / 20)
     return rows, heard
+
+
+def products(codes: Iterable[Sequence[Sequence[int]]], ages: Iterable[int]) -> list[list[float]]:
+    """Return the sum of e e' over all shards' taste codes, e a 1 and the code's numbers, aged by each shard's days."""
+    found = [[0.0] * 45 for _ in range(45)]
+    for told, age in zip(codes, ages, strict=True):
+        for code in told:
+            one = [1, *code]
+            for mine, row in zip(one, found, strict=True):
+                for place, other in enumerate(one):
+                    row[place] += mine * other * 0.5 ** (age / 20)
+    return found
 
 
 def error(merged: Any, rows: Rows, heard: Heard) -> float:

@@ -39,8 +39,15 @@ def measure(options: str) -> Soaked:
 
 
 def live_bytes(file: Path) -> int:
-    """Return what a database takes without unused pages: the size of a fresh copy, made by another connection."""
-    with tempfile.TemporaryDirectory(prefix="omega-live-") as folder, closing(sqlite3.connect(file)) as connection:
+    """Return what a database takes without unused pages: the size of a fresh copy, made by another connection.
+
+    It can't write: one that moves the log into the file would pass for another process, and all would be read again.
+    """
+    uri = f"{file.resolve().as_uri()}?mode=ro"
+    with (
+        tempfile.TemporaryDirectory(prefix="omega-live-") as folder,
+        closing(sqlite3.connect(uri, uri=True)) as connection,
+    ):
         copy = Path(folder) / "copy.db"
         connection.execute("VACUUM INTO ?", (str(copy),))
         return copy.stat().st_size

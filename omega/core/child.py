@@ -27,11 +27,14 @@ class Serve(Protocol):
 class Child:
     """One such process; Ctrl-C doesn't reach it, so that its parent decides when it ends."""
 
-    def __init__(self, serve: Serve) -> None:
-        """Start it, with SIGINT held back, which it inherits: an interrupted import would print a traceback."""
+    def __init__(self, serve: Serve, *, has_children: bool = False) -> None:
+        """Start it, with SIGINT held back, which it inherits: an interrupted import would print a traceback.
+
+        One that `has_children` of its own must be ended before this process ends, which else waits for it.
+        """
         spawn = multiprocessing.get_context("spawn")
         self._receiver, sender = spawn.Pipe(duplex=False)
-        self._process = spawn.Process(target=_serve, args=(serve, sender), daemon=True)
+        self._process = spawn.Process(target=_serve, args=(serve, sender), daemon=not has_children)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()

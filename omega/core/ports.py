@@ -526,8 +526,12 @@ class ShardStore(ABC):
         Each accepted sample adds to its title's row of its context and to that of all contexts, and a retraction takes
         from both; a device that contributed n samples can retract n, the first of those it names. No sum falls below 0,
         no success above 1000 a sample. What a row shows is replaced by its sums when LEAST_HOUSEHOLDS more,
-        or fewer, have come since it was last replaced; with less than so many it shows nothing. That, and the bounds,
-        are looked at when sums are read or earlier: several ticks between two reads may count as one.
+        or fewer, have come since it was last replaced; with less than so many it shows nothing, and then nothing again
+        with less than LEAST_AGAIN. Where more than MAX_TAGS are counted, so that their number is an estimate, it is
+        replaced when LEAST_HOUSEHOLDS, known ones or not, contributed or took back since, on a later day or enough to
+        be told. Of its trends no more is shown, and told as `sums`, than MOST_TRENDS a household.
+        That, and the bounds, are looked at when sums are read or earlier: several ticks between two reads may count as
+        one.
         A retraction takes its household from the row until that contributes again.
         """
 
@@ -562,8 +566,8 @@ class ShardStore(ABC):
         """
 
     @abstractmethod
-    def moments(self, day: int) -> Floats:
-        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the sum of e e' over all taste codes that came.
+    def moments(self, day: int) -> Doubles:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float64: the sum of e e' over all taste codes that came.
 
         e is a 1 and the code's numbers, so that the first row is their count and sum; each is decayed to `day` as
         audiences are. It names no title: with it a federation knows how tastes vary, and which differences are large.
@@ -704,6 +708,15 @@ class Strategy(ABC):
         What is released is pooled by the round, without `merge`. MUST raise MissingExtraError without what it needs.
         """
         return None
+
+    def merge_moments(self, moments: Doubles) -> Doubles:
+        """Return (k, k) of (s, k, k), k = 1 + TASTE_NUMBERS: what `ShardStore.moments` of them come to together.
+
+        A shard that tells none has zeros. A strategy that doesn't say how gives zeros, whoever tells: without moments a
+        round makes do with audiences, and no strategy lets more out by having been forgotten here.
+        """
+        nothing: Doubles = moments[0] * 0.0
+        return nothing
 
 
 class Engine(ABC):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,10 +14,11 @@ from omega.core.files import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from pathlib import Path
 
 LARGEST = 50.0
 """No weight is further from 0: features are logarithms, shares and cosines, and a score is some tens at most."""
+SHIPPED_PATH = Path(__file__).parent.parent / "data" / "ranking_weights.json"
+"""What a TV goes by until its operator publishes others; the file says which fit it is of."""
 _MAX_FILE_BYTES = 100_000
 _FORMAT = 1
 
@@ -79,9 +82,25 @@ NAMES: tuple[str, ...] = RankingWeights.__struct_fields__
 """The features, in the order of every array of them."""
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True):
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """Where weights come from."""
+
+    by: str
+    """The command that found them."""
+    of: str
+    """The events that it looked at."""
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     omega_ranking_weights: int
+    made: Made | None = None
     weights: RankingWeights
+
+
+@cache
+def shipped_weights() -> RankingWeights:
+    """Return the weights that come with Omega, read once; raises InputError where the installation is damaged."""
+    return read_weights(SHIPPED_PATH)
 
 
 def read_weights(path: Path) -> RankingWeights:
@@ -97,7 +116,7 @@ def decode_weights(raw: bytes, name: str = "the file") -> RankingWeights:
         raise InputError(f"{name}: {error}") from error
     except (msgspec.MsgspecError, RecursionError) as error:
         raise InputError(
-            f"{name} holds no ranking weights ({error}): write them by omega eval --save-weights"
+            f"{name} holds no ranking weights ({error}): write them by omega federation fit --out"
         ) from error
     if file.omega_ranking_weights != _FORMAT:
         found = shown(file.omega_ranking_weights)
@@ -105,6 +124,7 @@ def decode_weights(raw: bytes, name: str = "the file") -> RankingWeights:
     return file.weights
 
 
-def encode_weights(weights: RankingWeights) -> bytes:
-    """Return the weights as a JSON file."""
-    return msgspec.json.format(msgspec.json.encode(_File(omega_ranking_weights=_FORMAT, weights=weights))) + b"\n"
+def encode_weights(weights: RankingWeights, made: Made | None = None) -> bytes:
+    """Return the weights as a JSON file that tells where they come from, if that is known."""
+    file = _File(omega_ranking_weights=_FORMAT, made=made, weights=weights)
+    return msgspec.json.format(msgspec.json.encode(file)) + b"\n"

@@ -15,14 +15,22 @@ HALF_LIVES_DAYS = (1.0, 2.0, 7.0, 30.0)
 """Of the trend counters, each a sum of 2^(-age/half-life) over samples."""
 RANKED_BY = 0
 """Which of them orders what is trending: one day, the best single list by replay of real viewers."""
+MOST_TRENDS = tuple(4 / (1 - 2 ** (-1 / days)) for days in HALF_LIVES_DAYS)
+"""What a household can add to a title's trends at most: one sample in each of a day's 4 contexts, every day. More of it
+comes from who doesn't keep to that, and isn't told."""
 AUDIENCE_HALF_LIFE_DAYS = 20.0
 TASTE_NUMBERS = 44
+LEAST_TASTE, MOST_TASTE = -8, 7
+"""What each number of a taste code may be."""
 TASTE_SPACE = "minilm-int4-23df5153"
 """What taste codes are of: the vectors of the model that ships."""
 TASTE_BYTES = TASTE_NUMBERS // 2
 """A taste code: 44 numbers of 4 bits, the lower half of a byte first, 8 stands for 0."""
 LEAST_HOUSEHOLDS = 3
 """Fewer distinct households show nothing, and so many more or fewer must come before a shown figure changes."""
+LEAST_AGAIN = 2 * LEAST_HOUSEHOLDS - 1
+"""From so many on is shown what was hidden: two that stayed, at most, and LEAST_HOUSEHOLDS that came. With fewer, one
+that leaves and comes back would have the figures of the other two told anew each time."""
 LEAST_SUCCESS = 0.8
 """Posterior success rate of what is told to be similar: three households that all watched to the end just reach it."""
 MAX_TAGS = 8

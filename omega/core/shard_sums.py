@@ -1,8 +1,9 @@
 """What a shard tells its federation: sums by title and context, and no row of any device.
 
 A file is MAGIC, the length of what follows unpacked, and one zstd frame with a checksum: a header in JSON after its
-length, then the columns one after the other, little-endian. Rows below LEAST_HOUSEHOLDS are in it, so that two
-households here and one there are three; so it is for the operator's own house, and nothing is shown of it as it is.
+length, then the columns one after the other and the taste codes' second moments, little-endian. Rows below
+LEAST_HOUSEHOLDS are in it, so that two households here and one there are three; so it is for the operator's own house,
+and nothing is shown of it as it is.
 
 Who reads one trusts nothing in it: sizes are bounded before anything is unpacked, and every number is looked at.
 """
@@ -14,7 +15,7 @@ import operator
 import struct
 import sys
 from array import array
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from hashlib import blake2b
 from itertools import pairwise
@@ -25,10 +26,10 @@ import zstandard
 from msgspec import Meta
 
 from omega.core.errors import SumsError, shown
-from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, TASTE_NUMBERS
+from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, TASTE_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MAGIC: Final = b"OMGSUMS1"
 MAX_FILE_BYTES: Final = 64 * 2**20
@@ -44,12 +45,15 @@ _LENGTHS: Final = struct.Struct("<8sI")
 _HEADER_LENGTH: Final = struct.Struct("<H")
 _TRENDS: Final = len(HALF_LIVES_DAYS)
 _HEARD: Final = 1 + TASTE_NUMBERS
+_MOMENTS: Final = _HEARD**2
+_MOST_MOMENT: Final = 64 * MAX_SAMPLES
 _COLUMNS: Final = (
     ("title", "I", 1),
     ("slot", "B", 1),
     ("samples", "q", 1),
     ("success_milli", "q", 1),
     ("households", "q", 1),
+    ("replaced", "q", 1),
     ("trends", "d", _TRENDS),
     ("audience_title", "I", 1),
     ("audience", "f", _HEARD),
@@ -59,7 +63,8 @@ _COLUMNS: Final = (
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Whose sums they are, and what their numbers are to be read by."""
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = 2
+    """1 has no moments."""
     shard: Annotated[int, Meta(ge=0, le=65_535)]
     region: Annotated[str, Meta(max_length=64, pattern=r"\A[^\x00-\x1f]*\Z")]
     """As its operator calls it; empty where there is one only."""
@@ -75,6 +80,8 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Unix seconds."""
     rows: Annotated[int, Meta(ge=0, le=MAX_ROWS)] = 0
     audiences: Annotated[int, Meta(ge=0, le=MAX_ROWS)] = 0
+    moments: Annotated[int, Meta(ge=0, le=1)] = 0
+    """Whether the taste codes' second moments are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,11 @@ class Columns:
     """(n,) i8"""
     households: array[int]
     """(n,) i8"""
+    replaced: array[int]
+    """(n,) i8: how often what the shard shows of the row was replaced, each time by three households that came or went.
+
+    When it moved by 2, three of them have done so in between.
+    """
     trends: array[float]
     """(n, len(HALF_LIVES_DAYS)) f8"""
     audience_title: array[int]
@@ -110,12 +122,18 @@ class Columns:
             getattr(self, column.name).extend(getattr(more, column.name))
 
 
+def _no_moments() -> array[float]:
+    return array("d")
+
+
 @dataclass(frozen=True)
 class ShardSums:
     """One shard at one moment."""
 
     facts: Facts
     columns: Columns
+    moments: array[float] = field(default_factory=_no_moments)
+    """(1 + TASTE_NUMBERS) x (1 + TASTE_NUMBERS) f8, row by row, of `ShardStore.moments`; or empty."""
 
     @cached_property
     def digest(self) -> str:
@@ -123,13 +141,14 @@ class ShardSums:
         found = blake2b(msgspec.json.encode(msgspec.structs.replace(self._counted, made_at=0)), digest_size=16)
         for name, _, _ in _COLUMNS:
             found.update(getattr(self.columns, name))
+        found.update(self.moments)
         return found.hexdigest()
 
     def encode(self) -> bytes:
         """Return the file's bytes. Raises SumsError when they are more than anybody takes."""
         header = msgspec.json.encode(self._counted)
         columns = [_little(getattr(self.columns, name)) for name, _, _ in _COLUMNS]
-        raw = b"".join([_HEADER_LENGTH.pack(len(header)), header, *columns])
+        raw = b"".join([_HEADER_LENGTH.pack(len(header)), header, *columns, _little(self.moments)])
         _check_length(len(raw), MAX_RAW_BYTES, "unpacked")
         data = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(raw)
         _check_length(_LENGTHS.size + len(data), MAX_FILE_BYTES, "long")
@@ -138,7 +157,8 @@ class ShardSums:
     @property
     def _counted(self) -> Facts:
         rows, audiences = len(self.columns.title), len(self.columns.audience_title)
-        return msgspec.structs.replace(self.facts, rows=rows, audiences=audiences)
+        moments = 1 if self.moments else 0
+        return msgspec.structs.replace(self.facts, format=2, rows=rows, audiences=audiences, moments=moments)
 
 
 def decode(data: bytes) -> ShardSums:
@@ -150,9 +170,9 @@ def decode(data: bytes) -> ShardSums:
     at = _HEADER_LENGTH.size + length
     facts = _facts(bytes(raw[_HEADER_LENGTH.size : at]), length)
     counts = dict.fromkeys((name for name, _, _ in _COLUMNS), facts.rows)
-    counts |= {"audience_title": facts.audiences, "audience": facts.audiences}
+    counts |= {"audience_title": facts.audiences, "audience": facts.audiences, "moments": facts.moments}
     columns: list[Any] = []
-    for name, code, width in _COLUMNS:
+    for name, code, width in (*_COLUMNS, ("moments", "d", _MOMENTS)):
         column: array[Any] = array(code)
         size = counts[name] * width * column.itemsize
         if at + size > len(raw):
@@ -160,14 +180,25 @@ def decode(data: bytes) -> ShardSums:
         column.frombytes(raw[at : at + size])
         columns.append(_native(column))
         at += size
-    if at != len(raw) or len(columns) < len(_COLUMNS):
+    if at != len(raw) or len(columns) <= len(_COLUMNS):
         told = f"{facts.rows} rows and {facts.audiences} audiences"
         raise SumsError(
             "damaged", f"sums have {len(raw):,} B of columns, allowed: {told} as its header says: ask the shard again"
         )
-    found = Columns(*columns)
-    _check(facts, found)
-    return ShardSums(facts, found)
+    found = ShardSums(facts, Columns(*columns[:-1]), columns[-1])
+    _check(facts, found.columns)
+    _check_range("moments", found.moments, _MOST_MOMENT, least=-_MOST_MOMENT)
+    return found
+
+
+def may_be_told(moments: Iterable[float], columns: Columns) -> array[float]:
+    """Return the taste codes' moments, row by row, of a shard with these rows; empty below LEAST_HOUSEHOLDS.
+
+    Moments of one household's codes would tell its code. Some title that LEAST_HOUSEHOLDS have watched is proof that
+    so many were counted.
+    """
+    enough = max(columns.households, default=0) >= LEAST_HOUSEHOLDS
+    return array("d", moments if enough else ())
 
 
 def pages(titles: int) -> Iterator[range]:
@@ -213,10 +244,13 @@ def _facts(raw: bytes, length: int) -> Facts:
     if length > _MAX_HEADER_BYTES:
         raise SumsError("size", f"header is {length:,} B, allowed: {_MAX_HEADER_BYTES:,} B: ask the shard again")
     try:
-        return msgspec.json.decode(raw, type=Facts)
+        facts = msgspec.json.decode(raw, type=Facts)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        told = f"header is refused ({shown(str(error), 200)}), allowed: one of format 1"
+        told = f"header is refused ({shown(str(error), 200)}), allowed: one of format 1 or 2"
         raise SumsError("header", f"{told}: update omega, or ask the shard again") from error
+    if facts.moments and facts.format == 1:
+        raise SumsError("header", "sums of format 1 tell moments, allowed: format 2: ask the shard again")
+    return facts
 
 
 def _check(facts: Facts, columns: Columns) -> None:
@@ -230,7 +264,7 @@ def _check(facts: Facts, columns: Columns) -> None:
     last = max((column[-1] for column in (columns.title, columns.audience_title) if column), default=0)
     if last >= facts.titles:
         raise SumsError("title", f"title is {last}, allowed: 0..{facts.titles - 1}, as its catalog has: leave it out")
-    for name in ("samples", "success_milli", "households"):
+    for name in ("samples", "success_milli", "households", "replaced"):
         _check_range(name, getattr(columns, name), MAX_SAMPLES * (1000 if name == "success_milli" else 1))
     if any(map(operator.gt, columns.success_milli, (1000 * samples for samples in columns.samples))):
         raise SumsError("success", "success_milli is above 1000 a sample, allowed: 0..1000: correct the sums")

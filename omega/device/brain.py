@@ -13,6 +13,8 @@ import msgspec
 
 import omega
 from omega.core.errors import InputError, shown
+from omega.core.factors import Factors
+from omega.core.neighbors import Neighbors
 from omega.core.parsing import check_event, check_profile
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
@@ -25,13 +27,14 @@ from omega.device.household import Household
 from omega.device.memory import words as memory_words
 from omega.device.memory.skill_library import Progress
 from omega.device.moving import following
-from omega.device.observe import day_of, midnight, title_of, trusted, watch_of
+from omega.device.observe import RELEASED, day_of, midnight, title_of, trusted, watch_of
 from omega.device.others import heard
 from omega.device.privacy import Privacy, privacy
 from omega.device.ranking import Place, Weights
 from omega.device.results import Explanation, Memories, Mode, Observed, Status
 from omega.device.sync import trends
 from omega.device.sync.session import Session
+from omega.device.taste_code import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,21 +85,25 @@ class Brain:
         now: Callable[[], datetime],
         weights: Weights | None = None,
         mover: Mover | None = None,
+        clock_from: datetime = RELEASED,
     ) -> None:
         """Take over `store` and `embedder`, which are closed with the brain.
 
         `titles` are the catalog's arrays in the embedder's space; `now` gives aware local time; `mover` keeps the
-        embedder the one that serves best, where the settings leave that open.
+        embedder the one that serves best, where the settings leave that open. A clock that shows a time before
+        `clock_from` isn't set.
         """
         self._store = store
         self._embedder = embedder
         self._catalog = catalog
         self._titles = titles
-        self._now = now
+        self._now, self._clock_from = now, clock_from
         self.weights = weights or Weights()
         """How much each part counts; holds from the next question on."""
         self._mover = mover
         self._basis: Basis | None = None  # of audiences
+        self._factors: Rows | None = None
+        self._neighbors: Neighbors | None = None
         self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
@@ -111,7 +118,7 @@ class Brain:
         """
         self._follow()
         clock = self._now()
-        now = trusted(clock, self._household.newest_at_s)
+        now = trusted(clock, self._household.newest_at_s, self._clock_from)
         event = check_event(event, now=now, ahead=now is clock)
         title, local = title_of(event, self._catalog, self._household.local)
         profile = self._profile_id(event.profile)
@@ -153,19 +160,24 @@ class Brain:
         """
         if not 1 <= k <= MOST_TITLES:
             raise InputError(f"k is {k}, allowed: 1..{MOST_TITLES:,}")
-        asked, now_s = self._ask(context), self._now().timestamp()
+        asked, now_s = self.ask(context), self._now().timestamp()
         places = ranking.places(asked.scores, self._titles.centered, asked.allowed, k, self.weights)
         titles = [explained(asked, place, self._household) for place in places]
         if self._mode is not Mode.GUEST:  # the household chose nothing from a guest's list
             self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
         return titles
 
+    def ask(self, context: ViewContext | None = None) -> Asked:
+        """Return what `recommend` chooses from: every title's terms in the context. Raises InputError."""
+        self._follow()
+        return self._asking.ask(context or ViewContext(), self._now(), self.weights, as_guest=self._mode is Mode.GUEST)
+
     def why(self, content_id: str, context: ViewContext | None = None) -> Explanation:
         """Explain one title of the catalog in the context (by default: now), recommended or not. Raises InputError."""
         row = self._catalog.ordinals.get(content_id)
         if row is None:
             raise InputError(f"content_id is {shown(content_id)}, allowed: {self._catalog.hint(content_id)}")
-        asked = self._ask(context)
+        asked = self.ask(context)
         total, allowed = asked.scores.total, asked.allowed
         return Explanation(
             recommendation=explained(asked, Place(row, 0.0, quiet=False), self._household),
@@ -298,15 +310,23 @@ class Brain:
 
     def listen(self) -> None:
         """Take over what the others enjoy, as a session has just stored it."""
-        self._household.hear(self._heard(self._titles), self._basis)
+        self._household.hear(*self._told(self._titles))
 
-    def adopt(self, found: Basis | RankingWeights) -> None:
-        """Go by these weights from now on, or read audiences by this map, as soon as a pull names it."""
+    def adopt(self, found: Basis | Factors | Neighbors | RankingWeights) -> None:
+        """Go by these weights from now on, by these factors, name these neighbors, or read audiences by this map.
+
+        A map counts as soon as a pull names it; neighbors of another catalog say nothing here and are left out.
+        """
         if isinstance(found, RankingWeights):
             self.weights = self.weights.fitted(found)
+            return
+        if isinstance(found, Factors):
+            self._factors = Rows.of(found)
+        elif isinstance(found, Neighbors):
+            self._neighbors = found if found.lineage == self._catalog.lineage else None
         else:
             self._basis = found
-            self.listen()
+        self.listen()
 
     def sync(self, *, begin: bool = True) -> Report:
         """Begin a sync now, unless `begin` is False, and return the report of the one that ended last.
@@ -427,22 +447,20 @@ class Brain:
     def _read(self) -> None:
         """Read everything that is held in memory from the store."""
         zone = self._now().tzinfo
-        told = self._heard(self._titles), self._basis
+        told = self._told(self._titles)
         self._household = Household(self._store, self._embedder, self._catalog, self._titles, *told, zone)
         self._asking = Asking(self._store, self._household, self._embed)
         self._mode = Mode((self._store.note(_MODE) or Mode.LEARNING.encode()).decode())
 
-    def _heard(self, titles: TitleArrays) -> Others:
-        return heard(titles.popularity, trends.read(self._store), self._basis)
+    def _told(self, titles: TitleArrays) -> tuple[Others, Basis | None, Rows | None]:
+        """Return what is known of the others."""
+        others = heard(titles.popularity, trends.read(self._store), self._basis, self._neighbors)
+        return others, self._basis, self._factors
 
     def _follow(self) -> None:
         """Read the store again if another process wrote."""
         if self._store.version() != self._household.version:
             self._read()
-
-    def _ask(self, context: ViewContext | None) -> Asked:
-        self._follow()
-        return self._asking.ask(context or ViewContext(), self._now(), self.weights, as_guest=self._mode is Mode.GUEST)
 
     def _watched(self, content_id: str) -> tuple[WatchRecord, ...]:
         return tuple(sorted(self._store.events(content_id=content_id), key=lambda event: event.at))
@@ -471,7 +489,7 @@ class Brain:
             return
         local, now = self._household.local.values(), self._now()
         if found := self._mover.tend(self._embedder, local, now.timestamp(), budget_ms):
-            embedder, titles, told = found.embedder, found.titles, (self._heard(found.titles), self._basis)
+            embedder, titles, told = found.embedder, found.titles, self._told(found.titles)
             household = Household(self._store, embedder, self._catalog, titles, *told, now.tzinfo, found.local)
             self._embedder.close()
             self._embedder, self._household, self._titles = embedder, household, titles

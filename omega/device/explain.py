@@ -85,6 +85,17 @@ class Asked:
         named = None if limit is None else lambda watch: household.title(watch.content_id).age <= limit
         return self.member.reminder(centered, self.now, named)
 
+    def kin(self, row: int, household: Household) -> Title | None:
+        """Return what this household finished whose audience is most like that of title `row`, if it may be named."""
+        neighbors, titles = self.others.neighbors, household.catalog.titles
+        for near in neighbors.near(row) if neighbors else ():
+            if near < len(titles) and (watched := self.member.last.get(titles[near].id)):
+                title = titles[near]
+                named = self.age_limit is None or title.age <= self.age_limit
+                if named and history.is_finished(title, watched):
+                    return title
+        return None
+
     def excluded(self, row: int, age: int) -> str | None:
         """Say why title `row`, which is meant for viewers of `age`, may not be recommended."""
         if not self.fitting[row]:
@@ -143,11 +154,11 @@ def _text(kind: str, value: float, asked: Asked, row: int, household: Household)
         case "variety":
             text = "much like a title further up"
         case _:
-            text = _others_text(kind, value, asked, row)
+            text = _others_text(kind, value, asked, row, household)
     return text
 
 
-def _others_text(kind: str, value: float, asked: Asked, row: int) -> str:
+def _others_text(kind: str, value: float, asked: Asked, row: int, household: Household) -> str:
     """Say what everybody watches, what is new, what viewers of this taste enjoy, and how old titles suit it."""
     households, age = int(asked.others.households[row]), int(asked.ages[row])
     match kind:
@@ -159,6 +170,8 @@ def _others_text(kind: str, value: float, asked: Asked, row: int) -> str:
             text = words.novelty_words(age, value)
         case _:
             text = words.audience_words(households, value, asked=bool(asked.others.alike[row]))
+            if value > 0 and (kin := asked.kin(row, household)):
+                text = words.kin_words(text, kin.title)
     return text
 
 

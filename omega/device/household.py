@@ -20,7 +20,7 @@ from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, rec
 from omega.device.memory.skill_library import SkillLibrary
 from omega.device.others import likeness
 from omega.device.taste import REPLAYED_EVENTS, Taste
-from omega.device.titles import KINDS, age_class, unit
+from omega.device.titles import KINDS, age_when_watched, unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from omega.core.ports import DeviceStore, Embedder, Floats, Integers
     from omega.core.records import PatternRecord, Profile, WatchRecord
     from omega.device.others import Others
+    from omega.device.taste_code import Rows
     from omega.device.titles import TitleArrays
 
 
@@ -120,6 +121,7 @@ class Household:
         titles: TitleArrays,
         others: Others,
         basis: Basis | None,
+        factors: Rows | None,
         zone: tzinfo | None,
         embedded: Mapping[str, Floats] | None = None,
     ) -> None:
@@ -131,7 +133,7 @@ class Household:
         self.catalog = catalog
         self.titles = titles
         self.others = others
-        self._basis = basis
+        self._basis, self._factors = basis, factors
         self._likeness: Floats | None = None
         self._store = store
         self._embedder = embedder
@@ -176,9 +178,9 @@ class Household:
             self._likeness = likeness(self.others.audiences, self._place(), len(self.catalog))
         return self._likeness
 
-    def hear(self, others: Others, basis: Basis | None) -> None:
-        """Take in what the others enjoy, and the map of their audiences."""
-        self.others, self._basis, self._likeness = others, basis, None
+    def hear(self, others: Others, basis: Basis | None, factors: Rows | None) -> None:
+        """Take in what the others enjoy, the map of their audiences, and where titles stand among tastes."""
+        self.others, self._basis, self._factors, self._likeness = others, basis, factors, None
 
     def taste_code(self, midnight: datetime) -> bytes:
         """Return the code of what the household watched of the catalog before this day; empty without any.
@@ -247,8 +249,9 @@ class Household:
         rows = list(watched)[: taste_code.LATEST_TITLES]
         if not rows:
             return None
-        ages = [age_class(self._year(watched[row]), self.catalog.titles[row].year) for row in rows]
-        return taste_code.standing(axes, self.titles.centered[rows], ages)
+        ages = [age_when_watched(self._year(watched[row]), self.catalog.titles[row].year) for row in rows]
+        told = taste_code.told_by(axes, self._factors, self.titles.centered[rows], rows)
+        return taste_code.standing(told, ages)
 
     def _episode(self, row_id: int, watch: WatchRecord) -> Episode:
         day, time = day_and_time(datetime.fromtimestamp(watch.at, self.zone))
@@ -287,7 +290,7 @@ class Household:
     def _learn(self, member: Member, watch: WatchRecord) -> None:
         title = self.title(watch.content_id)
         genres = self.titles.genre_weights(title)
-        age = age_class(self._year(watch), title.year)
+        age = age_when_watched(self._year(watch), title.year)
         member.learn(watch, self._centered(watch.content_id), genres, KINDS.index(title.kind), age)
 
     def _year(self, watch: WatchRecord) -> int:

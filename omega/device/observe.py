@@ -43,14 +43,14 @@ def title_of(event: ViewingEvent, catalog: Catalog, local: Mapping[str, Title]) 
     )
 
 
-def trusted(clock: datetime, newest_at_s: int) -> datetime:
+def trusted(clock: datetime, newest_at_s: int, clock_from: datetime = RELEASED) -> datetime:
     """Return the time by the clock; where that is not set, as after a power cut, the last time that is known of.
 
-    A TV's clock begins in 1970 until it finds the network.
+    A TV's clock begins in 1970 until it finds the network; what it shows before `clock_from` is such a time.
     """
-    if clock >= RELEASED:
+    if clock >= clock_from:
         return clock
-    return datetime.fromtimestamp(max(newest_at_s, RELEASED.timestamp()), clock.tzinfo)
+    return datetime.fromtimestamp(max(newest_at_s, clock_from.timestamp()), clock.tzinfo)
 
 
 def watch_of(

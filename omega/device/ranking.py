@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
+from omega.core.ranking_weights import NAMES, shipped_weights
+from omega.device.features import COLUMNS, features
 from omega.device.memory.lifts import skill_term
 
 if TYPE_CHECKING:
@@ -47,28 +49,28 @@ POOL = 100
 """How many of the best by score compete for a place in the list."""
 MOOD_FLOOR = 0.18
 """Cosine that a mood needs with some genre: "qwertz" reaches .14, "uplifting" .21, "scary" .58."""
-_SHARE_FLOOR = 1e-4
-_WELL_KNOWN_SHARE = 0.004
-"""Above it a title's share counts once more."""
-_SETTLED_TITLES, _SETTLED_SHARE = 15.0, 0.6
-PRIOR_HOUSEHOLDS = 20.0
-"""So many households count half of what any number would."""
 _SIMILARITY_SOFTNESS = 0.05
 
 
-class Weights(msgspec.Struct, frozen=True):
-    """How much each part counts. The first ten are of a fit on real viewers; the rest is set by hand."""
+def _fitted(name: str) -> float:
+    """Return a field that is, unless it is given, what the shipped fit found."""
+    made: float = msgspec.field(default_factory=lambda: float(getattr(shipped_weights(), name)))
+    return made
 
-    trend: float = 0.64
-    surge: float = 0.36
-    this_year: float = 1.57
-    last_year: float = 0.98
-    quality: float = 0.34
-    audience: float = 0.66
-    audience_settled: float = 0.52
-    genre: float = 0.52
-    content: float = 0.94
-    novelty: float = 0.51
+
+class Weights(msgspec.Struct, frozen=True):
+    """How much each part counts. The first ten are of the shipped fit; the rest is set by hand."""
+
+    trend: float = _fitted("trend")
+    surge: float = _fitted("surge")
+    this_year: float = _fitted("this_year")
+    last_year: float = _fitted("last_year")
+    quality: float = _fitted("quality")
+    audience: float = _fitted("audience")
+    audience_settled: float = _fitted("audience_settled")
+    genre: float = _fitted("genre")
+    content: float = _fitted("content")
+    novelty: float = _fitted("novelty")
     alike: float = 1.0
     """Per unit of cosine with an audience that the shard was asked for."""
     context_genre: float = 0.65
@@ -86,6 +88,11 @@ class Weights(msgspec.Struct, frozen=True):
     def fitted(self, found: RankingWeights) -> Weights:
         """Return the same with what a fit found in place of the first ten."""
         return msgspec.structs.replace(self, **msgspec.structs.asdict(found))
+
+    @property
+    def of_features(self) -> Floats:
+        """(10,) float32, in the order of `ranking_weights.NAMES`."""
+        return np.array([getattr(self, name) for name in NAMES], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,8 @@ class Scores:
 
     terms: Floats
     """(n, 11) in the order of TERMS."""
+    features: Floats
+    """(n, 10) that the first five come of."""
     habits: Floats
     """(n, m) what each pattern near the context adds to `habit`."""
     own: Floats
@@ -169,18 +178,27 @@ def score(
     `ages` (n,) are the titles' age classes; `mood` (384,) is what the mood adds to the context's text, or None.
     """
     leanings = known.leanings
-    content = _cosines(titles.centered, leanings.vector)
-    genre = titles.genres @ leanings.genres
+    ten = features(
+        others,
+        ages,
+        genre=titles.genres @ leanings.genres,
+        content=_cosines(titles.centered, leanings.vector),
+        novelty=np.where(ages >= 0, leanings.ages[ages], 0.0),
+        likeness=known.likeness,
+        known=known.watched,
+    )
+    fitted = weights.of_features
+    by_term = {term: ten[:, columns] @ fitted[columns] for term, columns in COLUMNS.items()}
     slot_genre = titles.genres @ leanings.slot_genres
     slot_kind = leanings.slot_kinds[titles.kinds]
     habits = weights.habit * habit_shares(titles.centered, evidence)
     recorded = weights.own * known.record
     terms = (
-        trend(others, weights),
-        fresh(others, ages, weights),
-        weights.alike * others.nearness + settled(known.watched, weights) * known.likeness,
-        weights.genre * genre + weights.content * content,
-        weights.novelty * np.where(ages >= 0, leanings.ages[ages], 0.0),
+        by_term["trend"],
+        by_term["fresh"],
+        weights.alike * others.nearness + by_term["audience"],
+        by_term["taste"],
+        by_term["novelty"],
         weights.context_genre * slot_genre + weights.context_kind * slot_kind,
         weights.skill * skill_term(known.lift, titles.genres, titles.kinds),
         weights.mood * mood_fit(titles, mood) if mood is not None else np.zeros(len(titles.kinds)),
@@ -188,7 +206,7 @@ def score(
         weights.resume * known.resume,
         weights.given_up * known.given_up,
     )
-    return Scores(np.stack(terms, axis=1).astype(np.float32), habits, recorded)
+    return Scores(np.stack(terms, axis=1).astype(np.float32), ten, habits, recorded)
 
 
 def is_understood(titles: TitleArrays, mood: Floats) -> bool:
@@ -219,32 +237,6 @@ def habit_shares(centered: Floats, evidence: Evidence) -> Floats:
     pull = nearness / nearness.sum() * (evidence.rates - 0.5)
     shares: Floats = np.maximum(centered @ evidence.centered.T, 0) * pull
     return shares
-
-
-def trend(others: Others, weights: Weights) -> Floats:
-    """Return (n,): natural logs of what is watched lately, 0 for a title nobody is known to watch.
-
-    What few households say counts little: credibility n / (n + PRIOR_HOUSEHOLDS) (Buehlmann, 1967). Shares that come
-    with no number of households, as the operator ships them, are taken as they are.
-    """
-    shares, households = others.shares + _SHARE_FLOOR, others.households
-    logs = weights.trend * np.log(shares / _SHARE_FLOOR)
-    logs += weights.surge * np.maximum(np.log(shares / _WELL_KNOWN_SHARE), 0)
-    credibility = np.where(households > 0, households / (households + PRIOR_HOUSEHOLDS), 1.0)
-    found: Floats = (logs * credibility).astype(np.float32)
-    return found
-
-
-def fresh(others: Others, ages: NDArray[np.int64], weights: Weights) -> Floats:
-    """Return (n,): what is new this year or came last year, and how much those who watched liked it."""
-    new = weights.this_year * (ages == 0) + weights.last_year * (ages == 1)
-    found: Floats = (new + weights.quality * others.quality).astype(np.float32)
-    return found
-
-
-def settled(watched: int, weights: Weights) -> float:
-    """Return how much an audience's log odds count for a household that is known by so many titles."""
-    return weights.audience + weights.audience_settled * (watched / (watched + _SETTLED_TITLES) - _SETTLED_SHARE)
 
 
 def places(scores: Scores, centered: Floats, allowed: NDArray[np.bool_], k: int, weights: Weights) -> list[Place]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from omega.device.titles import AGES, unit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
+    from omega.core.factors import Factors
     from omega.core.ports import Floats
 
 AXES = 32
@@ -50,6 +53,23 @@ def axes_of(space: str) -> Floats | None:
     return axes
 
 
+class Rows(NamedTuple):
+    """Item factors as a TV computes with them."""
+
+    places: dict[int, int]
+    """Of each title's row, by ordinal."""
+    rows: NDArray[np.int8]
+    """(n, 32)"""
+
+    @classmethod
+    def of(cls, factors: Factors) -> Rows:
+        """Read an artifact."""
+        titles = np.frombuffer(factors.titles, "<u4").tolist()
+        return cls(
+            {title: row for row, title in enumerate(titles)}, np.frombuffer(factors.rows, np.int8).reshape(-1, AXES)
+        )
+
+
 def principal_axes(centered: Floats) -> Floats:
     """Return (d, 32) float32: the principal axes of vectors (n, d), greatest variance first (Pearson, 1901).
 
@@ -62,14 +82,26 @@ def principal_axes(centered: Floats) -> Floats:
     return found
 
 
-def standing(axes: Floats, centered: Floats, ages: Sequence[int | None]) -> Floats:
+def told_by(axes: Floats, factors: Rows | None, centered: Floats, titles: Sequence[int]) -> Floats:
+    """Return (m, 32) float32, unit rows: titles by their factors where they have any, else along `axes` (384, 32).
+
+    `centered` (m, 384) unit rows, `titles` (m,) ordinals.
+    """
+    told = unit(centered @ axes)
+    if factors is not None:
+        places = [factors.places.get(title, -1) for title in titles]
+        known = np.flatnonzero(np.array(places) >= 0)
+        told[known] = unit(factors.rows[[places[at] for at in known]].astype(np.float32))
+    return told
+
+
+def standing(told: Floats, ages: Sequence[int | None]) -> Floats:
     """Return (44,) float32: a household with these latest titles, the last one first; all 0 without any.
 
-    `axes` (384, 32), `centered` (m, 384) unit rows, `ages` their age classes, None where the year is unknown.
+    `told` (m, 32) unit rows, `ages` their age classes, None where the year is unknown.
     """
     found = np.zeros(NUMBERS, np.float32)
-    if len(centered):
-        told = unit(centered @ axes)
+    if len(told):
         found[:AXES] = unit((DECAY ** np.arange(len(told))).astype(np.float32) @ told)
         weights = np.zeros(AGES, np.float32)
         known = [(AGE_DECAY**k, age) for k, age in enumerate(ages) if age is not None]

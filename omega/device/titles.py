@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from omega.core.audience import AGE_CLASSES, age_class
 from omega.core.errors import InputError
 from omega.core.files import atomic_path
 from omega.core.text import context_text, genre_text
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     Loading: TypeAlias = Generator[tuple[int, int], None, "TitleArrays"]
 
 KINDS = tuple(ContentType)
-AGE_BOUNDS_YEARS = np.array((0, 1, 3, 10, 25))
-"""Age classes: of this year, last year's, 2 to 3 years old, 4 to 10, 11 to 25, older."""
-AGES = len(AGE_BOUNDS_YEARS) + 1
+AGES = len(AGE_CLASSES) + 1
 _CHUNK = 32
 _TEXT_BYTES = 8
 """Of a text's hash in a cache file."""
@@ -72,7 +71,7 @@ class TitleArrays:
 
     def ages_in(self, year: int) -> NDArray[np.int64]:
         """Return (n,) each title's age class in a year, 0..5, -1 where it is unknown."""
-        return np.where(self.years > 0, np.searchsorted(AGE_BOUNDS_YEARS, np.maximum(year - self.years, 0)), -1)
+        return np.where(self.years > 0, np.searchsorted(AGE_CLASSES, np.maximum(year - self.years, 0)), -1)
 
     def genre_weights(self, title: Title) -> Floats:
         """Return (g,) float32 of any title, one that no catalog has included; unknown genres count nowhere."""
@@ -169,9 +168,9 @@ def loading(catalog: Catalog, embedder: Embedder, cache: Path | None, chunk: int
     return build(catalog, rows)
 
 
-def age_class(watched_year: int, released_year: int) -> int | None:
+def age_when_watched(watched_year: int, released_year: int) -> int | None:
     """Return 0..5, how old a title was when it was watched, None without its year; one still to come counts as new."""
-    return int(np.searchsorted(AGE_BOUNDS_YEARS, max(watched_year - released_year, 0))) if released_year else None
+    return age_class(watched_year - released_year) if released_year else None
 
 
 def age_shares(ages: NDArray[np.int64]) -> Floats:

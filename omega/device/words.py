@@ -102,6 +102,11 @@ def audience_words(households: int, value: float, *, asked: bool) -> str:
     return "viewers of your taste enjoy it" if value > 0 else "viewers of another taste enjoy it"
 
 
+def kin_words(text: str, finished: str) -> str:
+    """Add the title that the household finished and whose audience is alike; who watched both, nobody knows."""
+    return f"{text}; its audience is like that of {finished}, which you finished"
+
+
 def fresh_words(age: int, value: float) -> str:
     """Say what is new, from an age class, or else how those who watched it found it."""
     new = _NEW.get(age) if value > 0 else None

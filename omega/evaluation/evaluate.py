@@ -7,60 +7,35 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from omega.compose import extra_module
-from omega.core.errors import InputError, MissingExtraError
-from omega.core.ranking_weights import TERMS, RankingWeights
-from omega.evaluation.audit import audit
+from omega.core.errors import InputError
+from omega.evaluation.audit import AUDITED_STEPS, audit
 from omega.evaluation.baselines import Random, popularities
+from omega.evaluation.contenders import Plan, formula, looped, others
+from omega.evaluation.fitting import counted
 from omega.evaluation.intervals import relative_gain
 from omega.evaluation.log import DAY_S
 from omega.evaluation.metrics import OFTEN
 from omega.evaluation.protocol import moments, scored_from, steps
 from omega.evaluation.replay import Tally, replay
-from omega.evaluation.results import LIFT_EDGES, Audit, BestPopularity, Figures, Fitted, Result
+from omega.evaluation.results import LIFT_EDGES, Audit, BestPopularity, Figures, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import date
 
+    from omega.core.ranking_weights import RankingWeights
     from omega.evaluation.embeddings import Embeddings
-    from omega.evaluation.formula.features import Features
     from omega.evaluation.log import Log
     from omega.evaluation.method import Method
-    from omega.evaluation.protocol import Protocol, Step
 
-WARM_UP_DAYS = 28
-"""The first weeks of a log aren't fitted on: trends and audiences are only beginning then."""
-FORMULA, BROAD = "formula", "formula-14+6"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is asked for."""
-
-    protocol: Protocol = "daily"
-    score_from: date | None = None
-    """The first day that is judged; after two thirds of the time by default."""
-    weights: RankingWeights | None = None
-    """The formula's; fitted on the steps before `score_from` by default."""
-    k: int = 20
-    seed: int = 0
-    audit: bool = False
-    ablation: bool = True
-    """Whether the formula is judged without each of its terms, too."""
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Raise InputError for what can't be."""
-        if not 1 <= self.k <= 100:
-            raise InputError(f"k is {self.k}, allowed: 1..100: ask for a list that fits a screen")
+AUDITED_LOOP_DAYS = 21
+"""Of the log are played for the audit of the product, which takes a second a day."""
 
 
 def evaluate(
@@ -91,11 +66,14 @@ def evaluate(
         steps(log, plan.protocol, before),
         titles=len(log.titles),
         k=plan.k,
-        progress=_counted(progress, before, "popularity before"),
+        progress=counted(progress, before, "popularity before"),
     )
-    formula = _formula(log, embeddings, plan, before, progress, left_out)
-    methods: list[Method] = [Random(plan.seed), *popular, *_neighbors(plan, left_out), *formula.methods, *more]
-    tallies = replay(methods, judged, titles=len(log.titles), k=plan.k, progress=_counted(progress, scored, "replay"))
+    ours = formula(log, embeddings, plan, before, progress, left_out)
+    with looped(log, embeddings, plan, before, scored[0], progress, left_out) as loop:
+        methods = [Random(plan.seed), *popular, *others(plan, left_out), *ours.methods, *loop.methods, *more]
+        told = counted(progress, scored, "replay")
+        tallies = replay(methods, judged, titles=len(log.titles), k=plan.k, progress=told)
+        sizes = loop.town.sizes if loop.town else None
     hindsight = max(tallies[1 : 1 + len(popular)], key=lambda tally: tally.mean("ndcg"))
     return Result(
         protocol=plan.protocol,
@@ -105,96 +83,19 @@ def evaluate(
         k=plan.k,
         score_from=start.isoformat(),
         days=tuple(datetime.fromtimestamp(step.at_s, UTC).isoformat() for step in judged),
+        lists_by_step=tuple(len(step.viewers) for step in judged),
         events=len(log),
         titles=len(log.titles),
         best_popularity=BestPopularity(max(chosen, key=lambda tally: tally.mean("ndcg")).name, hindsight.name),
-        weights=msgspec.to_builtins(formula.weights),
-        fit=formula.fit,
-        audit=_audited(log, embeddings, plan, scored, formula.weights, progress) if plan.audit else None,
+        weights=msgspec.to_builtins(ours.weights),
+        fit=ours.fit,
+        loop_weights=msgspec.to_builtins(loop.weights),
+        loop_fit=loop.fit,
+        loop_sizes=sizes,
+        audit=_audited(log, embeddings, plan, scored, ours.weights, progress) if plan.audit else None,
         left_out=tuple(left_out),
         notes=tuple(notes),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Formula:
-    methods: Sequence[Method] = ()
-    weights: RankingWeights | None = None
-    fit: Fitted | None = None
-
-
-def _formula(
-    log: Log,
-    embeddings: Embeddings,
-    plan: Plan,
-    before: Sequence[int],
-    progress: Callable[[int, int, str], None],
-    left_out: list[str],
-) -> _Formula:
-    """Return the formula's methods with given weights, or fitted ones."""
-    try:
-        features = _features(log, embeddings)
-    except MissingExtraError as error:
-        left_out.append(f"{FORMULA}: {error}")
-        return _Formula()
-    if plan.weights:
-        weights, fit = {"": plan.weights} | {term: plan.weights.without([term]) for term in TERMS}, None
-    else:
-        weights, fit = _fitted(log, features, plan, before, progress)
-    made = extra_module("omega.evaluation.formula.method", "federation").Formula
-    full = weights.pop("")
-    methods = [made(FORMULA, features, full), made(BROAD, features, full, broad=True)]
-    if plan.ablation:
-        methods += [made(f"{FORMULA}-no-{term}", features, found) for term, found in weights.items()]
-    return _Formula(methods, full, fit)
-
-
-def _features(log: Log, embeddings: Embeddings) -> Features:
-    facts, factors, features = (
-        extra_module(f"omega.evaluation.formula.{name}", "federation") for name in ("facts", "factors", "features")
-    )
-    made: Features = features.Features(facts.facts_of(log.titles, embeddings.of(log.titles)), factors.co_watch_factors)
-    return made
-
-
-def _fitted(
-    log: Log,
-    features: Features,
-    plan: Plan,
-    before: Sequence[int],
-    progress: Callable[[int, int, str], None],
-) -> tuple[dict[str, RankingWeights], Fitted]:
-    """Return the best weights of all terms, by "", and without each, fitted on steps that came before."""
-    training = extra_module("omega.evaluation.formula.training", "federation")
-    warm_s = int(log.times_s[0]) + WARM_UP_DAYS * DAY_S
-    used = [at_s for at_s in before if at_s >= warm_s] or list(before)
-    asked = list(steps(log, plan.protocol, used))
-    share = min(1.0, training.MOST_LISTS / max(sum(len(step.viewers) for step in asked), 1))
-    lists = training.lists_of(
-        features, asked, seed=plan.seed, share=share, progress=_counted(progress, used, "fit: features")
-    )
-    weights: dict[str, RankingWeights] = {}
-    losses: dict[str, float] = {}
-    for done, left in enumerate(("", *TERMS)):
-        progress(done, len(TERMS) + 1, "fit: weights")
-        weights[left], found = training.fitted(lists, [left] if left else [], weights.get(""))
-        losses[left] = found.loss
-    return weights, Fitted(sum(len(part.features) for part in lists), losses.pop(""), losses)
-
-
-def _neighbors(plan: Plan, left_out: list[str]) -> list[Method]:
-    """Return what needs libraries that aren't everybody's; what is missing is named."""
-    found: list[Method] = []
-    try:
-        neighbors = extra_module("omega.evaluation.neighbors", "federation")
-        found += [neighbors.ItemNeighbors(), neighbors.Ease()]
-    except MissingExtraError as error:
-        left_out += [f"item-knn, ease: {error}"]
-    try:
-        found.append(extra_module("omega.evaluation.als", "eval").ImplicitAls(plan.seed, plan.threads))
-    except MissingExtraError as error:
-        left_out.append(f"als: {error}")
-    return found
 
 
 def _audited(
@@ -205,22 +106,37 @@ def _audited(
     weights: RankingWeights | None,
     progress: Callable[[int, int, str], None],
 ) -> Audit:
-    """Audit all methods in the middle of the time that is judged."""
+    """Audit all methods in the middle of the time that is judged, the product on the last weeks before it."""
+    given = dataclasses.replace(plan, weights=weights, ablation=False)
+    at = scored[: len(scored) // 2 + 1]
 
-    def made(given: Log) -> Sequence[Method]:
-        formula = _formula(given, embeddings, given_weights, [], progress, []).methods if weights else ()
-        return [Random(plan.seed), *popularities(), *_neighbors(plan, []), *formula]
+    def compared(found: Log, make: Callable[[Log], Sequence[Method]]) -> Audit:
+        return audit(
+            found,
+            plan.protocol,
+            at,
+            make,
+            k=plan.k,
+            seed=plan.seed,
+            progress=lambda done, total: progress(done, total, "audit"),
+        )
 
-    given_weights = dataclasses.replace(plan, weights=weights, ablation=False)
-    return audit(
-        log,
-        plan.protocol,
-        scored[: len(scored) // 2 + 1],
-        made,
-        k=plan.k,
-        seed=plan.seed,
-        progress=lambda done, total: progress(done, total, "audit"),
-    )
+    def made(found: Log) -> Sequence[Method]:
+        ours = formula(found, embeddings, given, [], progress, []).methods if weights else ()
+        return [Random(plan.seed), *popularities(), *others(plan, []), *ours]
+
+    whole = compared(log, made)
+    if weights is None or not plan.loop:
+        return whole
+    with ExitStack() as held:
+
+        def played(found: Log) -> Sequence[Method]:
+            start_s = at[-AUDITED_STEPS:][0]
+            return held.enter_context(looped(found, embeddings, given, [], start_s, progress, [])).methods
+
+        late = log.since(at[-1] - AUDITED_LOOP_DAYS * DAY_S)
+        loop = compared(late, played)
+    return msgspec.structs.replace(whole, leaks=(*whole.leaks, *loop.leaks))
 
 
 def _figures(tally: Tally, hindsight: Tally, titles: int, seed: int) -> Figures:
@@ -243,8 +159,3 @@ def _figures(tally: Tally, hindsight: Tally, titles: int, seed: int) -> Figures:
         ndcg_by_step=tuple(round(float(step.ndcg.mean()), 5) for step in tally.judged),
         seconds=round(tally.seconds, 2),
     )
-
-
-def _counted(progress: Callable[[int, int, str], None], at: Sequence[int], what: str) -> Callable[[Step], None]:
-    place = {at_s: done for done, at_s in enumerate(at)}
-    return lambda step: progress(place[step.at_s], len(at), what)

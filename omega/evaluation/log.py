@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,12 @@ class Log:
     def before(self, at_s: int) -> Past:
         """Return what came before a moment."""
         return Past(self, int(np.searchsorted(self.times_s, at_s, side="left")), at_s)
+
+    def since(self, at_s: int) -> Log:
+        """Return the log of the events from a moment on, with the same numbers."""
+        first = int(np.searchsorted(self.times_s, at_s, side="left"))
+        cut = {name: getattr(self, name)[first:] for name in ("viewers", "watched", "ratings", "times_s")}
+        return replace(self, **cut)
 
     def between(self, start_s: int, end_s: int) -> slice:
         """Return which events came from `start_s` on and before `end_s`."""

@@ -55,6 +55,26 @@ class Fitted(msgspec.Struct, frozen=True):
     """Mean over the lists, nats."""
     loss_without: dict[str, float]
     """The same when a term is left out and the others are fitted anew."""
+    blind: float = 0.0
+    """The same of lists in random order."""
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """What travelled while the product was replayed, and how much of it."""
+
+    tvs: int
+    weeks: float
+    """From the first event to the last step."""
+    syncs: int
+    """A TV syncs at the end of a day on which something was watched, and whenever it is asked."""
+    sent_bytes: int
+    """Frames of all TVs, without what a transport adds."""
+    received_bytes: int
+
+    @property
+    def bytes_per_tv_week(self) -> float:
+        """Both ways."""
+        return (self.sent_bytes + self.received_bytes) / max(self.tvs * self.weeks, 1e-9)
 
 
 class Audit(msgspec.Struct, frozen=True):
@@ -80,6 +100,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     score_from: str
     days: tuple[str, ...]
     """When each step begins, ISO 8601."""
+    lists_by_step: tuple[int, ...]
     events: int
     titles: int
     best_popularity: BestPopularity
@@ -87,6 +108,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     weights: dict[str, float] | None = None
     """The formula's; None where it wasn't asked for."""
     fit: Fitted | None = None
+    loop_weights: dict[str, float] | None = None
+    """The product's own, which its TVs may be given; None where it wasn't asked for."""
+    loop_fit: Fitted | None = None
+    loop_sizes: Sizes | None = None
     audit: Audit | None = None
     left_out: tuple[str, ...] = ()
     """Methods that are missing, with the reason."""

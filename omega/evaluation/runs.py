@@ -9,8 +9,9 @@ from omega.compose import open_catalog
 from omega.core.errors import InputError, shown
 from omega.core.files import write_atomically
 from omega.core.ranking_weights import RankingWeights, encode_weights, read_weights
+from omega.evaluation.contenders import Plan
 from omega.evaluation.embeddings import embedded
-from omega.evaluation.evaluate import Plan, evaluate
+from omega.evaluation.evaluate import evaluate
 from omega.evaluation.protocol import PROTOCOLS, Protocol
 from omega.evaluation.reading import FORMATS, Format, Read, read_log
 from omega.evaluation.report.page import page
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omega.core.settings import Settings
+    from omega.evaluation.embeddings import Embeddings
     from omega.evaluation.results import Result
 
 
@@ -38,6 +40,7 @@ class Asked:
     weights: Path | None = None
     k: int = 20
     audit: bool = False
+    loop: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,18 +63,29 @@ def run(
         k=asked.k,
         seed=asked.seed,
         audit=asked.audit,
+        loop=asked.loop,
         threads=settings.threads,
     )
-    read = _read(settings, asked, progress)
-    vectors = embedded(settings, read.log.titles, lambda done, total: progress(done, total, "embedding titles, once"))
+    read, vectors = opened(settings, asked, progress)
     return evaluate(read.log, vectors, plan, notes=read.notes, progress=progress)
 
 
+def opened(
+    settings: Settings, asked: Asked, progress: Callable[[int, int, str], None] = lambda done, total, what: None
+) -> tuple[Read, Embeddings]:
+    """Return the log that is asked for and its titles' vectors. Raises as `run` does."""
+    read = _read(settings, asked, progress)
+    return read, embedded(
+        settings, read.log.titles, lambda done, total: progress(done, total, "embedding titles, once")
+    )
+
+
 def save_weights(result: Result, path: Path) -> None:
-    """Write the formula's weights; raises InputError where there are none, or the file can't be written."""
-    if result.weights is None:
+    """Write the product's weights, else the formula's. Raises InputError where there are none, or for a bad path."""
+    found = result.loop_weights or result.weights
+    if found is None:
         raise InputError(f"there are no weights to write to {path}: {'; '.join(result.left_out)}")
-    write_atomically(path, encode_weights(RankingWeights(**result.weights)))
+    write_atomically(path, encode_weights(RankingWeights(**found)))
 
 
 def save_report(result: Result, path: Path) -> None:

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 PRIOR_CODES = 10.0
 RIDGE = 0.1
 CODE_SPREAD = 12.0
-"""What viewers' taste codes are taken to vary by within one audience, in each direction, squared steps."""
+"""What viewers' taste codes are taken to vary by within one audience, in each direction, where no shard tells."""
+_LEAST_VARIANCE = 1e-12
+LEAST_SPREAD = 1 / 12
+"""Mean variance that whole steps have by rounding alone: codes that vary less are those of one household or two."""
 
 
 class Whitening(NamedTuple):
@@ -37,11 +40,33 @@ class Whitening(NamedTuple):
     """(TASTE_NUMBERS, TASTE_NUMBERS) W: W'(z - mu) has about unit covariance."""
 
 
-def whitening(heard: Doubles) -> Whitening:
+def whitening(heard: Doubles, moments: Doubles) -> Whitening:
+    """Return the whitening of viewers' tastes by the second moments (45, 45) of their codes.
+
+    Where these are of fewer than LEAST_HOUSEHOLDS codes, or of codes that hardly vary, by `audiences_alone`.
+    """
+    number = float(moments[0, 0])
+    if number >= LEAST_HOUSEHOLDS:
+        mean = moments[0, 1:] / number
+        covariance = moments[1:, 1:] / number - np.outer(mean, mean)
+        if np.trace(covariance) >= LEAST_SPREAD * TASTE_NUMBERS:
+            return Whitening(mean, whitener(covariance))
+    return audiences_alone(heard)
+
+
+def whitener(covariance: Doubles) -> Doubles:
+    """Return W (d, d) of S (d, d): eigenvectors over the roots of their eigenvalues, these raised by RIDGE's part."""
+    values, vectors = np.linalg.eigh(covariance)
+    spread = np.maximum(values, 0.0)
+    found: Doubles = vectors / np.sqrt(np.maximum(spread + RIDGE * spread.mean(), _LEAST_VARIANCE))
+    return found
+
+
+def audiences_alone(heard: Doubles) -> Whitening:
     """Return the whitening of viewers' tastes, from their audiences (m, 1 + TASTE_NUMBERS) alone.
 
-    Shards keep no second moments, so S is put together: how the audiences' means vary, each weighted by its codes and
-    less the noise that a mean of n codes has, plus CODE_SPREAD within them. Without any code it changes nothing.
+    S is put together: how the audiences' means vary, each weighted by its codes and less the noise that a mean of n
+    codes has, plus CODE_SPREAD within them. Without any code it changes nothing.
     """
     counts, total = heard[:, 0], float(heard[:, 0].sum())
     if total <= 0:
@@ -52,7 +77,7 @@ def whitening(heard: Doubles) -> Whitening:
     values, vectors = np.linalg.eigh((means * counts[known, None]).T @ means / total)
     noise = CODE_SPREAD * known.sum() / total
     spread = np.maximum(values - noise, 0.0) + CODE_SPREAD
-    return Whitening(mean, vectors / np.sqrt(spread + RIDGE * spread.mean()))
+    return Whitening(mean, whitener(vectors * spread @ vectors.T))
 
 
 def points(heard: Doubles, whitened: Whitening) -> Doubles:
@@ -85,12 +110,13 @@ class Fitted(NamedTuple):
     """(AUDIENCE_NUMBERS,)"""
 
 
-def fitted(heard: Doubles, trending: Doubles) -> Fitted:
+def fitted(heard: Doubles, moments: Doubles, trending: Doubles) -> Fitted:
     """Return the basis for all audiences (m, 1 + TASTE_NUMBERS) in which those of trending titles differ most.
 
+    `moments` (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) say how their viewers' codes vary; zeros where nobody tells.
     The scale lets the farthest of the trending ones have MOST_STEPS steps in each direction.
     """
-    whitened = whitening(heard)
+    whitened = whitening(heard, moments)
     axes = directions(points(trending, whitened))
     projection = (whitened.matrix @ axes).T
     reach = np.abs(points(trending, whitened) @ axes).max(axis=0, initial=0.0)

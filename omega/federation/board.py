@@ -60,13 +60,13 @@ def section(shown: Showing, codes: Codes, rising: Integers) -> Section:
 
 
 def new_basis(
-    merged: Merged, shown: Showing, catalog: Catalog, *, version: int, space: int, now: float
+    merged: Merged, moments: Doubles, shown: Showing, catalog: Catalog, *, version: int, space: int, now: float
 ) -> Basis | None:
     """Return a basis for what is watched now, as TVs will read it; None as long as no taste code has come."""
     if merged.heard[:, 0].sum() <= 0:
         return None
     trending = np.asarray([row.title for row in shown.trending(FITTED_ROWS)], np.int64)
-    found = fitted(merged.heard, heard_of(merged, trending))
+    found = fitted(merged.heard, moments, heard_of(merged, trending))
     titles, weights = merged.keys[merged.whole] // KEYS, merged.trends[merged.whole, RATE]
     basis = Basis(
         version=version,

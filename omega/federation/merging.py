@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from omega.core.ports import SumsOfShards, TotalsOfShards
-from omega.core.shard_records import ALL_SLOTS, AUDIENCE_HALF_LIFE_DAYS, HALF_LIVES_DAYS, TASTE_NUMBERS
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    AUDIENCE_HALF_LIFE_DAYS,
+    HALF_LIVES_DAYS,
+    LEAST_TASTE,
+    MAX_TAGS,
+    MOST_TASTE,
+    TASTE_NUMBERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +38,8 @@ PART_KEYS = 16_384
 """Rows of a part, about: eight shards' are 10 MB."""
 _HALF_LIVES = np.asarray(HALF_LIVES_DAYS)
 _HEARD = 1 + TASTE_NUMBERS
+_LARGEST_PRODUCT = 8**2 * (1 + 1e-9)
+"""Of two numbers of a code, which are -8..7."""
 
 
 class Told(NamedTuple):
@@ -38,7 +48,7 @@ class Told(NamedTuple):
     keys: Integers
     """(n,) title x KEYS + slot, ascending."""
     sums: Integers
-    """(3, n) samples, success in thousandths, households."""
+    """(4, n) samples, success in thousandths, households, how often they were shown anew."""
     trends: Doubles
     """(n, half-lives)"""
     heard_titles: Integers
@@ -62,6 +72,10 @@ class Merged:
     samples: Integers
     success_milli: Integers
     households: Integers
+    replaced: Integers
+    """How often the shards replaced what they show of the row, together."""
+    tellers: Integers
+    """How many shards told of the row."""
     trends: Doubles
     """(n, half-lives) as of the day that `told` was called with."""
     heard_titles: Integers
@@ -72,7 +86,7 @@ class Merged:
     def empty(cls) -> Merged:
         """Return nothing."""
         none = np.zeros(0, np.int64)
-        return cls(none, none, none, none, np.zeros((0, len(_HALF_LIVES))), none, np.zeros((0, _HEARD)))
+        return cls(none, none, none, none, none, none, np.zeros((0, len(_HALF_LIVES))), none, np.zeros((0, _HEARD)))
 
     @property
     def whole(self) -> NDArray[np.bool_]:
@@ -84,16 +98,38 @@ class Merged:
 def told(sums: ShardSums, day: int) -> Told:
     """Return a shard's columns as arrays, trends and audiences aged to `day`, within what samples allow.
 
-    A trend or a number of codes beyond the samples, which retractions may leave, counts as these.
+    A trend beyond the samples, which retractions may leave, counts as these, and so do households beyond them and
+    MAX_TAGS: these a shard knows by their tags, whatever somebody took back that he never gave. No audience's mean is
+    beyond what a taste code can say, as it would be where codes were taken back that nobody had given.
     """
     columns, age = sums.columns, max(day - sums.facts.day, 0)
     keys = np.asarray(columns.title, np.int64) * KEYS + np.asarray(columns.slot, np.int64)
-    counts = np.stack([np.asarray(column) for column in (columns.samples, columns.success_milli, columns.households)])
-    counts[2] = np.minimum(counts[2], counts[0])
+    numbers = columns.samples, columns.success_milli, columns.households, columns.replaced
+    counts = np.stack([np.asarray(column) for column in numbers])
+    counts[2] = np.minimum(counts[2], np.maximum(counts[0], MAX_TAGS))
     trends = np.asarray(columns.trends).reshape(-1, len(_HALF_LIVES)) * np.exp2(-age / _HALF_LIVES)
     heard = np.asarray(columns.audience, np.float64).reshape(-1, _HEARD) * 2.0 ** (-age / AUDIENCE_HALF_LIFE_DAYS)
+    heard[:, 1:] = np.clip(heard[:, 1:], LEAST_TASTE * heard[:, :1], MOST_TASTE * heard[:, :1])
     heard_titles = np.asarray(columns.audience_title, np.int64)
     return Told(keys, counts, np.minimum(trends, counts[0][:, None]), heard_titles, heard)
+
+
+def merged_moments(shards: Sequence[ShardSums], day: int, strategy: Strategy) -> Doubles:
+    """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS): all shards' second moments of taste codes, aged to `day`.
+
+    A shard whose products are larger than its codes allow, as retractions of codes that never came make them, counts
+    with none.
+    """
+    told_ = [
+        np.asarray(sums.moments, np.float64).reshape(_HEARD, _HEARD)
+        * 2.0 ** (-max(day - sums.facts.day, 0) / AUDIENCE_HALF_LIFE_DAYS)
+        for sums in shards
+        if sums.moments
+    ]
+    sound = [one for one in told_ if np.abs(one).max() <= _LARGEST_PRODUCT * one[0, 0]]
+    together = strategy.merge_moments(np.asarray(sound)) if sound else np.zeros((_HEARD, _HEARD))
+    symmetric: Doubles = (together + together.T) / 2
+    return symmetric
 
 
 def totals_of(shards: Sequence[Told]) -> TotalsOfShards:
@@ -127,16 +163,26 @@ def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told
     """Return what the shards say together of some titles."""
     keys = np.unique(np.concatenate([shard.keys for shard in shards]))
     titles = np.unique(np.concatenate([shard.heard_titles for shard in shards]))
-    sums = np.zeros((3, len(shards), len(keys)), np.int64)
-    samples, success, households = sums
+    sums = np.zeros((4, len(shards), len(keys)), np.int64)
+    samples, success, households, replaced = sums
     trends = np.zeros((len(shards), len(keys), len(_HALF_LIVES)))
     heard = np.zeros((len(shards), len(titles), _HEARD))
+    tellers = np.zeros(len(keys), np.int64)
     for at, shard in enumerate(shards):
         rows = np.searchsorted(keys, shard.keys)
+        tellers[rows] += 1
         sums[:, at, rows], trends[at, rows] = shard.sums, shard.trends
         heard[at, np.searchsorted(titles, shard.heard_titles)] = shard.heard
     found = strategy.merge(SumsOfShards(samples, success, households, trends), totals)
     together = strategy.merge_audiences(heard, totals)
     return Merged(
-        keys, found.samples[0], found.success_milli[0], found.households[0], found.trends[0], titles, together
+        keys,
+        found.samples[0],
+        found.success_milli[0],
+        found.households[0],
+        replaced.sum(axis=0),
+        tellers,
+        found.trends[0],
+        titles,
+        together,
     )

@@ -34,11 +34,11 @@ def newest(folder: Path, kind: Kind) -> int:
 
 
 def publish(folder: Path, pending: Mapping[str, tuple[int, bytes]], key: SigningKey, now: int) -> None:
-    """Publish what is pending, by kind, unless it is there: the basis before the board that speaks of it.
+    """Publish what is pending, by kind, unless it is there: the board last, which speaks of the basis.
 
     Raises ArtifactError where another publisher took the version, InputError when the folder can't be written.
     """
-    for kind in (Kind.AUDIENCE, Kind.BOARD):
+    for kind in (Kind.FACTORS, Kind.AUDIENCE, Kind.NEIGHBORS, Kind.BOARD):
         if kind.value in pending:
             version, data = pending[kind.value]
             shelf = shelf_of(folder, kind)

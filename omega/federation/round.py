@@ -18,13 +18,16 @@ import numpy as np
 from omega.core.artifacts.manifest import Kind
 from omega.core.audience import Basis, Board, Privacy, decode_board
 from omega.core.errors import ArtifactError, InputError
+from omega.core.factors import decode_factors
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS, LEAST_SUCCESS, RANKED_BY
 from omega.core.types import PRIOR_SAMPLES, PRIOR_SUCCESS
 from omega.federation.board import Codes, new_basis, section
 from omega.federation.collecting import Collected, Kin, ShardReport, collect
+from omega.federation.factors import FACTORS_S, Heard, longer, new_factors
 from omega.federation.history import History, Row, packed
 from omega.federation.lease import lease
-from omega.federation.merging import KEYS, Merged, merge, told
+from omega.federation.merging import KEYS, Merged, merge, merged_moments, told
+from omega.federation.neighbors import Audiences, are_due, audiences, neighbors
 from omega.federation.publishing import newest, publish, tidy
 from omega.federation.releasing import Released, highest, privacy, reason, release, shown_of
 from omega.federation.showing import Showing, showing
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from omega.core.artifacts.keys import SigningKey
+    from omega.core.factors import Factors
     from omega.core.ports import Engine, Integers, Releasing, Strategy
     from omega.core.shard_sums import ShardSums
     from omega.federation.collecting import Source
@@ -46,7 +50,8 @@ BASIS_S: Final = 24 * 3600
 REFRESH_S: Final = 3 * 3600
 """The same sums are published again after this time: shards tell a board for six hours."""
 KEPT_FOLDER: Final = "sums"
-_BOARD, _BASIS = Kind.BOARD.value, Kind.AUDIENCE.value
+_BOARD, _BASIS, _FACTORS = Kind.BOARD.value, Kind.AUDIENCE.value, Kind.FACTORS.value
+_NEIGHBORS, _PUBLISHED = Kind.NEIGHBORS.value, "published/neighbors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,8 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the board; 0: none was published."""
     basis: int = 0
     """The version of the basis that its codes are of; 0: there are none."""
+    neighbors: int = 0
+    """The version of titles' neighbors that it published; 0: those before hold, or there are none."""
     resumed: int = 0
     """The version of an interrupted round's board that this one published first."""
     strategy: str = ""
@@ -150,13 +157,16 @@ class _Round:
         merged = {region: self._merged(some) for region, some in _regions(collected.shards, shards).items()}
         self._step("merged")
         whole = merged[""]
-        shown = {region: showing(self._shown(region), of, self._day) for region, of in merged.items()}
+        was = {region: self._shown(region) for region in merged}
+        shown = {region: showing(was[region], of, self._day) for region, of in merged.items()}
         samples = {sums.facts.shard: _samples(one) for sums, one in zip(collected.shards, shards, strict=True)}
         fresh = {report.shard for report in collected.reports if report.outcome == "counted"}
         came = self._increment({shard: of for shard, of in samples.items() if shard in fresh})
         rose = self._rising(came)
         version = 1 + max(newest(federation.folder, Kind.BOARD), (last.version if (last := self._last()) else 0))
-        basis, basis_bytes = self._basis(whole, shown[""])
+        basis, basis_bytes = self._basis(whole, shown[""], collected.shards)
+        sums = self._longer(whole)
+        factors, factors_bytes = self._factors(sums, shown[""])
         before = self._board()
         codes = {region: Codes(basis, of, _known(before, region, basis)) for region, of in merged.items()}
         board = Board(
@@ -174,6 +184,8 @@ class _Round:
         pending = {_BOARD: (version, board_bytes)}
         if basis_bytes and basis:
             pending[_BASIS] = (basis.version, basis_bytes)
+        if factors:
+            pending[_FACTORS] = (factors.version, factors_bytes)
         kept = {f"shown/{region}": packed(**of._asdict()) for region, of in shown.items()}
         kept |= {"board": board_bytes, "trend": packed(titles=whole.keys[whole.whole], trend=_trend(whole))}
         kept |= {
@@ -181,13 +193,22 @@ class _Round:
             for shard, of in samples.items()
             if shard in fresh
         }
+        kept["heard"] = packed(titles=whole.heard_titles, heard=whole.heard, at=np.asarray([self._now]))
+        kept["heard longer"] = packed(**sums._asdict())
+        if factors:
+            kept["factors"] = msgspec.msgpack.encode((factors_bytes, self._now))
+            kept["factors shown"] = packed(**shown[""]._asdict())
         if basis_bytes and basis:
             kept["basis"] = msgspec.msgpack.encode((basis, self._now))
+        near, near_kept = self._neighbors(audiences(self._audiences(), whole, was[""], shown[""]))
+        pending |= near
+        kept |= near_kept
         cosine, l1 = self._moved(whole)
         facts = {
             **told_of,
             "version": version,
             "basis": board.basis,
+            "neighbors": near[_NEIGHBORS][0] if near else 0,
             "rows": len(whole.keys),
             "titles": int(whole.whole.sum()),
             "shown": int((shown[""].households >= LEAST_HOUSEHOLDS).sum()),
@@ -280,7 +301,7 @@ class _Round:
         if not pending:
             return 0
         try:
-            for kind in (_BASIS, _BOARD):
+            for kind in (_FACTORS, _BASIS, _NEIGHBORS, _BOARD):
                 if kind in pending:
                     publish(federation.folder, {kind: pending[kind]}, federation.key, int(self._now))
                     self._step(f"published {kind}")
@@ -313,7 +334,7 @@ class _Round:
         data = self._history.kept_bytes("board")
         return decode_board(data) if data else None
 
-    def _basis(self, merged: Merged, shown: Showing) -> tuple[Basis | None, bytes]:
+    def _basis(self, merged: Merged, shown: Showing, shards: Sequence[ShardSums]) -> tuple[Basis | None, bytes]:
         """Return the basis of this round, and its bytes if it is a new one."""
         federation = self._federation
         data = self._history.kept_bytes("basis")
@@ -323,10 +344,55 @@ class _Round:
                 return basis, b""
         known = newest(federation.folder, Kind.AUDIENCE)
         version = 1 + max(known, basis.version if data else 0)
-        found = new_basis(
-            merged, shown, federation.kin.catalog, version=version, space=federation.kin.space, now=self._now
-        )
+        catalog, space = federation.kin.catalog, federation.kin.space
+        moments = merged_moments(shards, self._day, federation.strategy)
+        found = new_basis(merged, moments, shown, catalog, version=version, space=space, now=self._now)
         return found, found.encode() if found else b""
+
+    def _longer(self, merged: Merged) -> Heard:
+        """Return what factors are made of: what was heard until now, with a longer half-life."""
+        now = Heard(merged.heard_titles, merged.heard)
+        before, kept = self._history.kept("heard"), self._history.kept("heard longer")
+        if not before or not kept:
+            return now
+        days = max(self._now - float(before["at"][0]), 0.0) / DAY_S
+        return longer(Heard(**kept), Heard(before["titles"], before["heard"]), now, days)
+
+    def _factors(self, sums: Heard, shown: Showing) -> tuple[Factors | None, bytes]:
+        """Return the next item factors and their bytes, once a week; None in between, or as long as nobody is heard."""
+        federation, data = self._federation, self._history.kept_bytes("factors")
+        before = None
+        if data:
+            told_bytes, made_at = msgspec.msgpack.decode(data, type=tuple[bytes, float])
+            before = decode_factors(told_bytes)
+            if before.space == federation.kin.space and self._now - made_at < FACTORS_S:
+                return None, b""
+        known = self._history.kept("factors shown")
+        steady = shown.unchanged(Showing(**known)) if known else np.zeros(0, np.int64)
+        told_titles = shown.titles[shown.households >= LEAST_HOUSEHOLDS]
+        version = 1 + max(newest(federation.folder, Kind.FACTORS), before.version if before else 0)
+        found = new_factors(sums, told_titles, steady, before, version=version, space=federation.kin.space)
+        return found, found.encode() if found else b""
+
+    def _audiences(self) -> Audiences:
+        """Return the audiences as the last round took them; none where taste codes are of another space now."""
+        kept = self._history.kept("audiences")
+        if not kept or int(kept.pop("space")) != self._federation.kin.space:
+            return Audiences.empty()
+        return Audiences(**kept)
+
+    def _neighbors(self, of: Audiences) -> tuple[dict[str, tuple[int, bytes]], dict[str, bytes]]:
+        """Return neighbors that are to be published, if they are due, and what is kept for the next round."""
+        federation = self._federation
+        kept = {"audiences": packed(**of._asdict(), space=np.asarray(federation.kin.space))}
+        version, last = newest(federation.folder, Kind.NEIGHBORS), self._history.kept_bytes(_PUBLISHED)
+        known = msgspec.msgpack.decode(last, type=tuple[bytes, int, float]) if last and version else None
+        found = neighbors(federation.kin.catalog.lineage, of)
+        if not are_due(found, known, self._now):
+            return {}, kept
+        data = found.encode()
+        kept[_PUBLISHED] = msgspec.msgpack.encode((data, len(found.titles), self._now))
+        return {_NEIGHBORS: (1 + version, data)}, kept
 
     def _increment(self, samples: dict[int, tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
         """Return what came to all titles' samples since the last round, at shards that answered then as well."""

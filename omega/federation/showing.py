@@ -1,7 +1,9 @@
 """What may be shown of merged sums: figures of three households and more, that no single visit changes.
 
 As a shard does it for its own: a row's shown figures are replaced when LEAST_HOUSEHOLDS more, or fewer, have come
-since.
+since. Where many are counted by estimate, also when the shards have replaced what they show more often than there are
+shards: one of them did so twice, the second time by three households that came or went since. What was hidden lately is
+shown again from LEAST_AGAIN on.
 """
 
 from __future__ import annotations
@@ -10,7 +12,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, RANKED_BY, Figures, Shown
+from omega.core.shard_records import (
+    ALL_SLOTS,
+    HALF_LIVES_DAYS,
+    LEAST_AGAIN,
+    LEAST_HOUSEHOLDS,
+    RANKED_BY,
+    Figures,
+    Shown,
+)
 from omega.federation.merging import KEYS
 
 if TYPE_CHECKING:
@@ -32,12 +42,14 @@ class Showing(NamedTuple):
     day: Integers
     trends: Doubles
     """(n, half-lives) as of `day`."""
+    replaced: Integers
+    """How often the shards had replaced what they show, by then."""
 
     @classmethod
     def empty(cls) -> Showing:
         """Return nothing."""
         none = np.zeros(0, np.int64)
-        return cls(none, none, none, none, none, np.zeros((0, len(HALF_LIVES_DAYS))))
+        return cls(none, none, none, none, none, np.zeros((0, len(HALF_LIVES_DAYS))), none)
 
     def trending(self, most: int) -> list[Shown]:
         """Return the trendiest titles that are shown, first those whose trend of one day is largest on any day."""
@@ -52,6 +64,13 @@ class Showing(NamedTuple):
             int(column[at]) for column in (self.samples, self.success_milli, self.households)
         )
         return Figures(samples, success, households, int(self.day[at]), tuple(self.trends[at].tolist()))
+
+    def unchanged(self, before: Showing) -> Integers:
+        """Return the titles of which the same is shown as before."""
+        titles, here, there = np.intersect1d(self.titles, before.titles, return_indices=True)
+        same = (self.samples[here] == before.samples[there]) & (self.day[here] == before.day[there])
+        found: Integers = titles[same & (self.households[here] == before.households[there])]
+        return found
 
     def hidden(self, most: int) -> tuple[int, ...]:
         """Return the titles that lost their households, ascending, the last `most` to do so."""
@@ -68,10 +87,19 @@ def showing(before: Showing, merged: Merged, day: int) -> Showing:
     old = _spread(titles, before.titles, before[1:])
     days = np.full(len(now_titles), day)
     sums = (merged.samples, merged.success_milli, merged.households)
-    new = _spread(titles, now_titles, [*(column[whole] for column in sums), days, merged.trends[whole]])
+    told = [
+        *(column[whole] for column in sums),
+        days,
+        merged.trends[whole],
+        merged.replaced[whole],
+        merged.tellers[whole],
+    ]
+    *new, tellers = _spread(titles, now_titles, told)
     was, now = old[2], new[2]
     enough = now >= LEAST_HOUSEHOLDS
-    renewed = enough & (np.abs(now - was) >= LEAST_HOUSEHOLDS)
+    was_hidden = (was == 0) & (old[3] > 0)
+    by_count = np.where(was_hidden, now >= LEAST_AGAIN, np.abs(now - was) >= LEAST_HOUSEHOLDS)
+    renewed = enough & (by_count | ((new[5] - old[5] > tellers) & (was > 0)))
     lost = ~enough & (was >= LEAST_HOUSEHOLDS)
     found = []
     for column, (mine, fresh) in enumerate(zip(old, new, strict=True)):

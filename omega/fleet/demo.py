@@ -1,8 +1,8 @@
 """The demonstration: simulated households watch for weeks, through a real brain, store and model; then they are asked.
 
-With a street of neighbors they meet at a real shard, hear of each other and are asked again. A household's hidden
-appeal (see `households`) is the oracle: how much it would like what is recommended, against any title and against the
-best there is.
+With a street of neighbors they meet at real shards, which hold a round; they hear of each other and are asked again. A
+household's hidden appeal (see `households`) is the oracle: how much it would like what is recommended, against any
+title and against the best there is.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def run(
     """Let every household of PERSONAS watch for some weeks and judge what its TV then recommends.
 
     `open_brain` opens a household's brain by name and clock; `on_day` sees each day; `start` is a Monday's midnight.
-    With a `street` its neighbors watch too, all meet at its shard, and the households are asked and judged once more.
+    With a `street` its neighbors watch too, all meet at its shards, and the households are asked and judged once more.
     """
     started = time.perf_counter()
     watch = Stopwatch()
@@ -190,11 +190,11 @@ def _measure(tvs: list[Tv], open_embedder: Callable[[], Embedder], catalog: Cata
 
 
 def _meet(street: Street, tvs: list[Tv], outcomes: list[Outcome], catalog: Catalog) -> Met:
-    """Let the TVs hear what the shard makes of what all have told, and ask them again."""
-    street.settle()
+    """Let the TVs hear what the shards make of what all have told, and ask them again."""
+    held = street.confer(catalog)
     for tv in tvs:
         street.sync(tv.name, tv.brain)
-    return street.met(tuple(_heard(tv, before, catalog) for tv, before in zip(tvs, outcomes, strict=True)))
+    return street.met(held, tuple(_heard(tv, before, catalog) for tv, before in zip(tvs, outcomes, strict=True)))
 
 
 def _heard(tv: Tv, before: Outcome, catalog: Catalog) -> Heard:

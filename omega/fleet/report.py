@@ -108,19 +108,58 @@ class Heard(msgspec.Struct, frozen=True):
     """Hidden appeal of the first ten titles recommended, as in the outcome."""
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What one shard knew by itself."""
+
+    tvs: int
+    """That sync with it."""
+    titles_counted: int
+    titles_shown: int
+    """Those that it would tell by itself, since enough of its own households watched them."""
+
+
+class Lately(msgspec.Struct, frozen=True):
+    """A title that a round tells."""
+
+    content_id: str
+    title: str
+    households: int
+    """That watched it, at all shards."""
+
+
+class Round(msgspec.Struct, frozen=True):
+    """What the shards found together."""
+
+    seconds: float
+    shards: tuple[Told, ...]
+    titles_counted: int
+    titles_shown: int
+    """Those that all tell now."""
+    titles_together: int
+    """Those of them that no shard could tell by itself."""
+    audiences: int
+    """Those of which it is told who watches them, as a point among tastes."""
+    neighbors: int
+    """Titles with another whose audience is alike."""
+    lately: tuple[Lately, ...]
+    """What most households watched."""
+
+
 class Met(msgspec.Struct, frozen=True):
-    """What came of meeting at a shard."""
+    """What came of meeting at shards."""
 
     neighbors: int
     titles_counted: int
-    """Titles that any TV told the shard of."""
+    """Titles that any TV told a shard of."""
     titles_shown: int
-    """Those of them that it tells everybody, since enough distinct households did."""
+    """Those of them that all are told of, since enough distinct households watched them."""
     least_households: int
     """How many that are."""
     synced: tuple[Synced, ...]
     """Of every TV, the neighbors' first."""
     heard: tuple[Heard, ...]
+    round: Round
+    """What the shards made of it between."""
 
 
 class Report(msgspec.Struct, frozen=True):

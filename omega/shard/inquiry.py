@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS
-from omega.core.shard_sums import Columns, Facts, ShardSums, pages
+from omega.core.shard_sums import Columns, Facts, ShardSums, may_be_told, pages
 from omega.shard.aggregates import PRIOR_LISTENERS, cosines, trend_of
 from omega.shard.pulls import CANDIDATES
 
@@ -149,21 +149,7 @@ class Inquiry:
             return self._sums
 
     async def _summed(self, shard: int, region: str) -> tuple[bytes, str]:
-        catalog, day, columns = self.catalog, self._today(), Columns.empty()
-        await self.shard.ask(lambda store: store.fold({}))  # sums are read as of the last fold
-        for page in pages(len(catalog)):
-            columns.extend(await self.shard.ask(lambda store, page=page: store.sums(page, day)))  # type: ignore[misc]
-        facts = Facts(
-            shard=shard,
-            region=region,
-            lineage=catalog.lineage,
-            epoch=catalog.epoch,
-            titles=len(catalog),
-            space=self.shard.header.space,
-            day=day,
-            made_at=int(self._now()),
-        )
-        sums = ShardSums(facts, columns)
+        sums = await summed(self.shard, self.catalog, shard, region, self._now())
         return await asyncio.to_thread(lambda: (sums.encode(), sums.digest))
 
     def title(self, ordinal: int) -> Title | None:
@@ -172,6 +158,29 @@ class Inquiry:
 
     def _today(self) -> int:
         return int(self._now() // DAY_S)
+
+
+async def summed(shard: Shard, catalog: Catalog, number: int, region: str, now_s: float) -> ShardSums:
+    """Return what a shard of this number tells its federation. Raises StoreError.
+
+    Titles are read page by page, and ticks go on between pages.
+    """
+    day, columns = int(now_s // DAY_S), Columns.empty()
+    await shard.ask(lambda store: store.fold({}))  # sums are read as of the last fold
+    for page in pages(len(catalog)):
+        columns.extend(await shard.ask(lambda store, page=page: store.sums(page, day)))  # type: ignore[misc]
+    moments = await shard.ask(lambda store: store.moments(day))
+    facts = Facts(
+        shard=number,
+        region=region,
+        lineage=catalog.lineage,
+        epoch=catalog.epoch,
+        titles=len(catalog),
+        space=shard.header.space,
+        day=day,
+        made_at=int(now_s),
+    )
+    return ShardSums(facts, columns, may_be_told(moments.ravel().tolist(), columns))
 
 
 def _answers(store: ShardStore) -> int:

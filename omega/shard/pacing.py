@@ -46,6 +46,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     stuck_s: float = 10.0
     """A commit that takes longer is a failure: no TV waits longer for its answer."""
     pace: Pace = Pace()
+    day_samples: int = 1_024
+    """What a device may contribute in a day of the shard's: 250 times what a household watches, since one that was cut
+    off for weeks tells all of it in a day. Without it a device that pushes all day counts for 200,000 others."""
 
 
 class Allowance:
@@ -68,6 +71,34 @@ class Allowance:
             return full_at - now_s - self._ahead_s
         self._full_at[slot] = full_at + self._refill_s
         return 0.0
+
+
+class Budgets:
+    """What each device has contributed today: 4 bytes a device; a restart forgets it."""
+
+    def __init__(self, most: int) -> None:
+        """Let every device contribute so many samples a day."""
+        self._most = most
+        self._day, self._spent = 0, array("I")
+
+    def spend(self, slot: int, samples: int, day: int) -> bool:
+        """Count samples of a device, and say whether it may contribute them on this day; if not, none is counted.
+
+        A day's first push is never refused.
+        """
+        if day != self._day:
+            self._day, self._spent = day, array("I")
+        if slot >= len(self._spent):
+            self._spent.extend([0] * (slot + 1 - len(self._spent)))
+        if self._spent[slot] and self._spent[slot] + samples > self._most:
+            return False
+        self._spent[slot] += samples
+        return True
+
+    def refund(self, slot: int, samples: int, day: int) -> None:
+        """Give back what was spent on this day for samples that the store didn't count."""
+        if day == self._day:
+            self._spent[slot] -= samples
 
 
 def spread(seconds: float, jitter: float, random: Random) -> int:

@@ -16,7 +16,7 @@ from omega.core.shard_records import DAY_S, TASTE_BYTES, Move, Verdict
 from omega.core.wire import Ack, Header, Reason, Resync
 from omega.shard.answers import Answer, Refusal, Refused
 from omega.shard.intake import Intake
-from omega.shard.pacing import Allowance, Service, spread
+from omega.shard.pacing import Allowance, Budgets, Service, spread
 from omega.shard.pulls import Board, Pulls
 from omega.shard.recorder import Recorder
 from omega.shard.ticks import Ticks
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_WAIT_S = 3_600
+"""When a device that contributed a day's samples is to come again: it may take that long a few times."""
 _RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
 
 
@@ -64,7 +66,7 @@ class Shard:
         """What this worker counts of its own work."""
         self._ticks = Ticks(store, self._today, self.service, self.recorder)
         self._ticks.committed = self._pull_is_old
-        self._allowance = Allowance(self.service.pace)
+        self._allowance, self._budgets = Allowance(self.service.pace), Budgets(self.service.day_samples)
         self._asked = array("H")  # by device, the day of its last question for similar titles
         self._artifacts: tuple[Artifact, ...] = ()
         self._merged: Merged | None = None
@@ -129,7 +131,12 @@ class Shard:
         intake = self._intake
         reason = self._misread(push)
         move = Move(slot, push.incarnation, 0, 0) if reason else intake.move(slot, push)  # the former only asks
+        day, samples = self._today(), len(move.contributed)
+        if not self._budgets.spend(slot, samples, day):
+            return Answer(Refused(Refusal.TOO_OFTEN, spread(_WAIT_S, 0.5, self._random)))
         standing = await self._ticks.commit(move)
+        if standing is None or standing.verdict is not Verdict.ACCEPTED:
+            self._budgets.refund(slot, samples, day)
         receipt = self._receipt(slot, push, standing, reason)
         if not isinstance(receipt, Ack):
             return Answer(receipt)

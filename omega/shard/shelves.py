@@ -22,7 +22,7 @@ from omega.shard.boards import Boards
 from omega.shard.upkeep import kept_up
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from omega.core.artifacts.manifest import Manifest
@@ -42,13 +42,15 @@ _SETTLED_NS: Final = 2_000_000_000
 class Published:
     """The artifacts that one shard names and gives out."""
 
-    def __init__(self, folder: Path, keys: Keyring, catalog: Catalog, region: str = "") -> None:
+    def __init__(
+        self, folder: Path, keys: Keyring, catalog: Catalog, region: str = "", now: Callable[[], float] = time.time
+    ) -> None:
         """`keys` are the operator's, `catalog` the shard's own until a later epoch is found, `region` the shard's."""
         self.shelf = Shelf(folder)
         self.catalog = catalog
         self.current: Sequence[Manifest] = ()
         """What pulls name, as it was last looked at."""
-        self._keys, self._region = keys, region
+        self._keys, self._region, self._now = keys, region, now
         self._boards, self._boards_read_at_ns = Boards(folder, keys), -2
         self._read_at_ns = -2  # the folder's own time
         self._sound: set[str] = set()  # catalogs whose bytes were checked, by the manifest's file
@@ -78,7 +80,7 @@ class Published:
         if (changed_ns := self._boards.changed_ns()) != self._boards_read_at_ns:
             await asyncio.to_thread(self._boards.look, self._tell)
             self._boards_read_at_ns = _settled(changed_ns)
-        await shard.set_merged(self._boards.told(shard.header, self._region))
+        await shard.set_merged(self._boards.told(shard.header, self._region, self._now()))
         return changed
 
     async def _look_at_files(self, shard: Shard) -> bool:

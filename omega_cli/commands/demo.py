@@ -24,10 +24,10 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Decides what is watched when.")] = 1,
     weeks: Annotated[int, typer.Option(min=1, max=104, help="Simulated weeks, the last ones.")] = 6,
     neighbors: Annotated[
-        int, typer.Option(min=0, max=50, help="Households next door, met at a shard; 0 for no shard.")
+        int, typer.Option(min=0, max=50, help="Households next door, met at two shards; 0 for none.")
     ] = 9,
     postgres: Annotated[
-        bool, typer.Option("--postgres", help="Let the shard keep its sums in a Postgres of its own.")
+        bool, typer.Option("--postgres", help="Let the first shard keep its sums in a Postgres.")
     ] = False,
     transport: Annotated[
         str, typer.Option(help="How TVs speak to the shard: http, grpc, quic, or a mix of them.")
@@ -35,7 +35,10 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keep the three TVs' stores in this folder.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Watch three households live for six weeks: what their TVs learn by themselves, and from nine neighbors."""
+    """Watch three households live for six weeks: what their TVs learn by themselves, and from nine neighbors.
+
+    They sync with two shards, which hold a federation round: what these know together, and a list before and after.
+    """
     from omega.demo import Meeting, run_demo
 
     with render.progress("embedding the catalog, once") as progress, render.timeline(quiet=json) as (on_day, on_step):
@@ -78,7 +81,8 @@ def _household(outcome: Outcome) -> None:
 
 
 def _street(met: Met, households: Sequence[Outcome]) -> None:
-    render.heading(f"the street: {met.neighbors} neighbors and these {len(households)} sync with a shard")
+    count = len(met.round.shards)
+    render.heading(f"the street: {met.neighbors} neighbors and these {len(households)} sync with {count} shards")
     columns = ("TV", ">rows told", ">rows that wait", ">B up", ">B down", ">round trips")
     rows = [
         (one.household, *(f"{getattr(one, name):,}" for name in _COUNTED)) for one in (*met.synced, _sum_of(met.synced))
@@ -86,16 +90,37 @@ def _street(met: Met, households: Sequence[Outcome]) -> None:
     render.rich(render.table(columns, rows))
     for error in dict.fromkeys(s.error for s in met.synced if s.error):
         render.line(f"not all were told: {error}")
-    hidden = met.titles_counted - met.titles_shown
-    render.line(
-        f"the shard counted {met.titles_counted} titles and tells of the {met.titles_shown} that "
-        f"{met.least_households} households or more watched; of the other {hidden} nobody hears"
-    )
+    _round(met)
     _changed(met, households)
     for before, after in zip(households, met.heard, strict=True):
         render.line(
             f"{before.household} would enjoy the first ten titles {after.appeal_recommended:.2f} of 1, "
             f"{before.appeal_recommended:.2f} before it heard of the others"
+        )
+
+
+def _round(met: Met) -> None:
+    """Say what each shard knew alone, and what they found together."""
+    held, least = met.round, met.least_households
+    render.heading(f"a federation round: {len(held.shards)} shards put their sums together in {held.seconds:.1f} s")
+    for number, shard in enumerate(held.shards, 1):
+        render.line(
+            f"  shard {number}, {shard.tvs} TVs: counted {shard.titles_counted} titles, {shard.titles_shown} of them "
+            f"watched by {least} of its households or more"
+        )
+    hidden = held.titles_counted - held.titles_shown
+    render.line(
+        f"together they counted {held.titles_counted} titles and tell of the {held.titles_shown} that {least} "
+        f"households or more watched, {held.titles_together} of them known to no shard alone; of the other {hidden} "
+        f"nobody hears"
+    )
+    if held.lately:
+        named = ", ".join(f"{one.title} ({one.households})" for one in held.lately)
+        render.line(f"watched most, by how many households: {named}")
+    if held.neighbors:
+        render.line(
+            f"told are also whose taste {held.audiences} titles are, and for {held.neighbors} another one whose "
+            f"audience is alike"
         )
 
 

@@ -44,9 +44,7 @@ def evaluate(
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], help="The first day that is judged.", show_default="after two thirds"),
     ] = None,
-    weights: Annotated[
-        str, typer.Option(metavar=f"FILE|{FIT}", help="The formula's weights, or how to find them.")
-    ] = FIT,
+    weights: Annotated[str, typer.Option(metavar=f"FILE|{FIT}", help="Weights to rank by, or how to find them.")] = FIT,
     save_weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the weights.", show_default="not written")
     ] = None,
@@ -54,6 +52,9 @@ def evaluate(
     audit: Annotated[
         bool, typer.Option("--audit", help="Look for knowledge of the future, too; exit code 1 if there is.")
     ] = False,
+    loop: Annotated[
+        bool, typer.Option("--loop/--no-loop", help="Replay the product itself, too, which takes minutes.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Decides on ties, draws and generated households.")] = 0,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the plots as one HTML page.", show_default="not written")
@@ -79,6 +80,7 @@ def evaluate(
         weights=None if weights == FIT else Path(weights),
         k=k,
         audit=audit,
+        loop=loop,
         seed=seed,
     )
     with render.steps() as step:

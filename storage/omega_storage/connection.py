@@ -38,8 +38,8 @@ __all__ = [
 IN_MEMORY = ":memory:"
 BUSY_TIMEOUT_MS = 5_000
 _RETRY_S = 0.005
-_LOG_PAGES = 1_000
-_LOG_BYTES = 4 * 2**20
+_LOG_PAGES = 250
+_LOG_BYTES = 2**20
 
 _PRAGMAS = (
     "PRAGMA synchronous = FULL",

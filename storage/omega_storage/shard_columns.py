@@ -9,7 +9,7 @@ import numpy as np
 from omega.core.shard_records import HALF_LIVES_DAYS
 from omega.core.shard_sums import Columns
 from omega_storage.shard_likeness import KEYS
-from omega_storage.shard_sums import faded
+from omega_storage.shard_sums import believed, faded, since_of
 
 if TYPE_CHECKING:
     from array import array
@@ -19,13 +19,13 @@ _HALF_LIVES = np.asarray(HALF_LIVES_DAYS)
 
 
 def columns_of(rows: Sequence[Sequence[Any]], audiences: Sequence[Sequence[Any]], day: int) -> Columns:
-    """Return columns of rows (key, samples, success, households, day, trends) and (title, day, numbers) by key.
+    """Return columns of rows (key, samples, success, households, day, trends, since) and (title, day, numbers) by key.
 
     An audience that retractions left with no code at all is left out.
     """
     found = Columns.empty()
     if rows:
-        key, samples, success, households, days, trends = zip(*rows, strict=True)
+        key, samples, success, households, days, trends, since = zip(*rows, strict=True)
         keys = np.asarray(key, np.int64)
         worth = np.exp2(-np.maximum(day - np.asarray(days, np.int64), 0)[:, None] / _HALF_LIVES)
         found.title.frombytes((keys // KEYS).astype("<u4").tobytes())
@@ -36,7 +36,9 @@ def columns_of(rows: Sequence[Sequence[Any]], audiences: Sequence[Sequence[Any]]
             (found.households, households),
         ):
             column.extend(values)
-        _extend(found.trends, np.frombuffer(b"".join(trends)).reshape(len(keys), -1) * worth)
+        found.replaced.frombytes(since_of(since)[0].astype("<i8").tobytes())
+        told = believed(np.frombuffer(b"".join(trends)).reshape(len(keys), -1), np.asarray(households, np.int64))
+        _extend(found.trends, told * worth)
     if audiences:
         title, days, numbers = zip(*audiences, strict=True)
         told = np.frombuffer(b"".join(numbers)).reshape(len(title), -1)

@@ -23,12 +23,12 @@ from omega_storage.shard_columns import columns_of
 from omega_storage.shard_journal import SAMPLE, packed, samples_of, told_of
 from omega_storage.shard_likeness import KEYS, MOVED_AT_A_FOLD, ShardLikeness, figures_of, shown_of
 from omega_storage.shard_moves import judged
-from omega_storage.shard_sums import Rows, Sketch, faded
+from omega_storage.shard_sums import Rows, Sketch, faded, since_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from omega.core.ports import Floats, Integers
+    from omega.core.ports import Doubles, Floats, Integers
     from omega.core.shard_records import Figures, Sample, Shown, Standing, Tick
     from omega.core.shard_sums import Columns
     from omega_storage.shard_journal import Records
@@ -136,15 +136,16 @@ class SqlShardStore(ShardLikeness):
         rows = Rows.empty(len(keys))
         stored = self._tables.read("sums", self._tables.among(keys.tolist()))
         if stored:
-            key, samples, success, households, theta, tags, day, trends, shown = zip(*stored, strict=True)
+            key, samples, success, households, theta, tags, day, trends, since, *shown = zip(*stored, strict=True)
             place = np.searchsorted(keys, key)
             for array, values in (
                 (rows.samples, samples),
                 (rows.success_milli, success),
                 (rows.day, day),
-                (rows.shown, shown),
+                *zip(rows.shown, shown, strict=True),
             ):
                 array[place] = values
+            rows.replaced[place], rows.since[place] = since_of(since)
             rows.trends[place] = np.frombuffer(b"".join(trends)).reshape(len(place), -1)
             for at, *sketch in zip(place.tolist(), households, theta, tags, strict=True):
                 rows.sketches[at] = Sketch(*sketch)
@@ -154,6 +155,8 @@ class SqlShardStore(ShardLikeness):
         """Write the rows, and what of them is to be shown from now on."""
         rows.settle()
         households, trends = rows.households(), _packed(rows.trends)
+        places = rows.to_show()
+        rows.mark_shown(places)
         self._tables.write(
             "put_sums",
             keys,
@@ -164,11 +167,13 @@ class SqlShardStore(ShardLikeness):
             [sketch.packed for sketch in rows.sketches],
             rows.day,
             trends,
+            rows.packed_since(),
         )
-        if len(places := rows.to_show()):
+        if len(places):
             shown = households[places] >= LEAST_HOUSEHOLDS
             counts = [np.where(shown, of[places], 0) for of in (rows.samples, rows.success_milli, households)]
-            told = [trends[at] if shows else b"" for at, shows in zip(places, shown, strict=True)]
+            told_trends = _packed(rows.told_trends())
+            told = [told_trends[at] if shows else b"" for at, shows in zip(places, shown, strict=True)]
             ranks = np.where(shown, rows.ranks()[places], np.nan)
             self._tables.write("put_shown", keys[places], *counts, rows.day[places], told, ranks)
             self._replaced(keys[places], *counts[:2], shown=shown)
@@ -220,11 +225,11 @@ class SqlShardStore(ShardLikeness):
         numbers: Floats = self._audiences(ascending)[1][place].astype(np.float32)
         return numbers
 
-    def moments(self, day: int) -> Floats:
-        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the second moments of the taste codes."""
+    def moments(self, day: int) -> Doubles:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float64: the second moments of the taste codes."""
         self._settled()
         days, numbers = self._audiences(np.sort(np.asarray(MOMENT_TITLES)))
-        told: Floats = (numbers * faded(day - days)[:, None])[::-1].astype(np.float32)
+        told: Doubles = (numbers * faded(day - days)[:, None])[::-1]
         return told
 
     def sums(self, titles: range, day: int) -> Columns:
@@ -277,13 +282,7 @@ class SqlShardStore(ShardLikeness):
     def _fold(self, old: int, new: int) -> None:
         keys = np.asarray([key for (key,) in self._tables.read("keys_of", old)], np.int64)
         theirs, ours = self._rows(keys), self._rows(keys + (new - old) * KEYS)
-        for rows, other in ((ours, theirs), (theirs, ours)):
-            rows.age(other.day)
-        ours.samples += theirs.samples
-        ours.success_milli += theirs.success_milli
-        ours.trends += theirs.trends
-        for sketch, more in zip(ours.sketches, theirs.sketches, strict=True):
-            sketch.merge(more)
+        ours.merge(theirs)
         self._put(keys + (new - old) * KEYS, ours)
         among = self._tables.among(keys.tolist())
         self._tables.read("move_buckets", among, old, new)

@@ -15,8 +15,10 @@ import numpy as np
 from omega.core.shard_records import (
     AUDIENCE_HALF_LIFE_DAYS,
     HALF_LIVES_DAYS,
+    LEAST_AGAIN,
     LEAST_HOUSEHOLDS,
     MAX_TAGS,
+    MOST_TRENDS,
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
@@ -32,7 +34,13 @@ if TYPE_CHECKING:
     Doubles = NDArray[np.float64]
 
 _HALF_LIVES = np.asarray(HALF_LIVES_DAYS)
+_TAG_BITS = TAG_RANGE.bit_length() - 1
 _COUNTED_AT_ONCE = 8_192
+FEWEST_NEWS = 16
+"""A trend is shown anew on the same day only when it moved by 1 / FEWEST_NEWS, less than a pull's steps tell.
+
+What is hot would be written a second time at each fold otherwise.
+"""
 
 
 class Sketch:
@@ -76,8 +84,14 @@ class Sketch:
             self.households -= self._worth
 
     def settle(self) -> None:
-        """Count no fewer than are known by their tags."""
+        """Count no fewer than are known by their tags; and no more, once these are fewer than may be shown.
+
+        An estimate of many that left may stay above LEAST_HOUSEHOLDS with nobody there; so it ends, and counting begins
+        anew with those who are known.
+        """
         self.households = max(self.households, len(self.tags))
+        if len(self.tags) < LEAST_HOUSEHOLDS:
+            self.households, self.theta = len(self.tags), TAG_RANGE
 
     def merge(self, other: Sketch) -> None:
         """Count who is in either; exact while both are."""
@@ -107,14 +121,20 @@ class Rows:
     """(m, len(HALF_LIVES_DAYS))"""
     sketches: list[Sketch]
     shown: Integers
-    """(m,) households that stand shown, 0 where none do."""
+    """(3, m) households, samples and day as shown: 0 where none do yet, households -1 where none do any more."""
+    replaced: Integers
+    """(m,) how often the shown figures were, by three households or more."""
+    since: Integers
+    """(m, LEAST_HOUSEHOLDS) tags of households that came or went since then, the first of them; -1 for no more."""
 
     @classmethod
     def empty(cls, count: int) -> Rows:
         """Return rows of nothing."""
-        zeros = [np.zeros(count, np.int64) for _ in range(4)]
+        samples, success, day, replaced = (np.zeros(count, np.int64) for _ in range(4))
         trends = np.zeros((count, len(HALF_LIVES_DAYS)))
-        return cls(zeros[0], zeros[1], zeros[2], trends, [Sketch() for _ in range(count)], zeros[3])
+        sketches = [Sketch() for _ in range(count)]
+        nobody = np.full((count, LEAST_HOUSEHOLDS), -1)
+        return cls(samples, success, day, trends, sketches, np.zeros((3, count), np.int64), replaced, nobody)
 
     def age(self, day: Integers | int) -> None:
         """Bring the trends to a day, or (m,) days; never back."""
@@ -131,6 +151,7 @@ class Rows:
 
     def count(self, place: Integers, sign: Integers, tags: Integers) -> None:
         """Count the households of the same n samples, in order."""
+        self._note(place, tags)
         for start in range(0, len(place), _COUNTED_AT_ONCE):
             part = slice(start, start + _COUNTED_AT_ONCE)
             thetas = np.asarray([sketch.theta for sketch in self.sketches], np.int64)
@@ -141,6 +162,28 @@ class Rows:
                     self.sketches[where].add(tag)
                 else:
                     self.sketches[where].remove(tag)
+
+    def _note(self, place: Integers, tags: Integers) -> None:
+        """Add tags (n,) to those that came or went at `place` (n,)."""
+        rows, columns = np.nonzero(self.since >= 0)
+        known = rows << _TAG_BITS | self.since[rows, columns]
+        pairs = np.unique(np.concatenate([known, place << _TAG_BITS | tags]))
+        of_row, at = pairs >> _TAG_BITS, np.arange(len(pairs))
+        column = at - np.searchsorted(of_row, of_row)
+        kept = column < LEAST_HOUSEHOLDS
+        self.since[of_row[kept], column[kept]] = pairs[kept] & (TAG_RANGE - 1)
+
+    def merge(self, other: Rows) -> None:
+        """Add the rows of another name of the same titles."""
+        for rows, more in ((self, other), (other, self)):
+            rows.age(more.day)
+        self.samples += other.samples
+        self.success_milli += other.success_milli
+        self.trends += other.trends
+        for sketch, more_sketch in zip(self.sketches, other.sketches, strict=True):
+            sketch.merge(more_sketch)
+        rows_at, columns = np.nonzero(other.since >= 0)
+        self._note(rows_at, other.since[rows_at, columns])
 
     def settle(self) -> None:
         """Bring the sums within their bounds."""
@@ -155,19 +198,56 @@ class Rows:
         return np.asarray([sketch.households for sketch in self.sketches], np.int64)
 
     def to_show(self) -> Integers:
-        """Return the places of rows whose shown figures are to be replaced, those that are to be hidden among them."""
-        now = self.households()
-        enough = now >= LEAST_HOUSEHOLDS
-        moved = np.abs(now - self.shown) >= LEAST_HOUSEHOLDS
-        places: Integers = np.flatnonzero(np.where(enough, moved, self.shown > 0))
+        """Return the places of rows whose shown figures are to be replaced, those that are to be hidden among them.
+
+        While households are counted exactly, by three further ones. An estimate moves by an eighth at a time, and not
+        at all for who watches again: there by any three that came or went, so that a trend is never days behind.
+        """
+        now, (households, samples, day) = self.households(), self.shown
+        exact = np.asarray([sketch.theta == TAG_RANGE for sketch in self.sketches], np.bool_)
+        news = (self.day > day) | (FEWEST_NEWS * np.abs(self.samples - samples) >= self.trends[:, RANKED_BY])
+        by_tags = (self.since >= 0).all(axis=1) & news
+        by_count = np.where(households < 0, now >= LEAST_AGAIN, np.abs(now - households) >= LEAST_HOUSEHOLDS)
+        moved = np.where(exact | (households <= 0), by_count, by_tags)
+        places: Integers = np.flatnonzero(np.where(now >= LEAST_HOUSEHOLDS, moved, households > 0))
         return places
 
+    def told_trends(self) -> Doubles:
+        """Return (m, len(HALF_LIVES_DAYS)) the trends that are told."""
+        return believed(self.trends, self.households())
+
+    def mark_shown(self, places: Integers) -> None:
+        """Take note that the shown figures at these places were replaced, and whether by three households."""
+        self.replaced[places] += (self.since[places] >= 0).all(axis=1)
+        self.since[places] = -1
+
+    def packed_since(self) -> list[bytes]:
+        """Return who came or went since, of each row, as it is stored."""
+        numbers = np.zeros((len(self.since), 1 + LEAST_HOUSEHOLDS), "<u4")
+        numbers[:, 0] = (self.replaced << 2 | (self.since >= 0).sum(axis=1)) & (TAG_RANGE - 1)
+        numbers[:, 1:] = np.maximum(self.since, 0)
+        whole, width = numbers.tobytes(), numbers.shape[1] * 4
+        return [whole[at : at + width] for at in range(0, len(whole), width)]
+
     def ranks(self) -> Doubles:
-        """Return (m,) numbers that order trends as of any day: log2 of the decayed count, plus day / half-life."""
+        """Return (m,) numbers that order told trends as of any day: log2 of the decayed count, plus day / half-life."""
         with np.errstate(divide="ignore"):
-            logs = np.log2(self.trends[:, RANKED_BY])
+            logs = np.log2(self.told_trends()[:, RANKED_BY])
         ranks: Doubles = logs + self.day / HALF_LIVES_DAYS[RANKED_BY]
         return ranks
+
+
+def since_of(packed: Sequence[bytes]) -> tuple[Integers, Integers]:
+    """Return (m,) how often shown figures were replaced, and (m, LEAST_HOUSEHOLDS) tags, from what is stored."""
+    numbers = np.frombuffer(b"".join(packed), "<u4").reshape(len(packed), 1 + LEAST_HOUSEHOLDS).astype(np.int64)
+    there = np.arange(LEAST_HOUSEHOLDS) < (numbers[:, :1] & 3)
+    return numbers[:, 0] >> 2, np.where(there, numbers[:, 1:], -1)
+
+
+def believed(trends: Doubles, households: Integers) -> Doubles:
+    """Return (m, len(HALF_LIVES_DAYS)) trends, as far as so many households (m,) can have come to them."""
+    most: Doubles = np.minimum(trends, households[:, None] * np.asarray(MOST_TRENDS))
+    return most
 
 
 def taste_numbers(codes: Sequence[bytes]) -> Doubles:

@@ -43,6 +43,12 @@ def test_it_reports_what_the_street_told_and_heard(kept: Kept) -> None:
     street = kept[0]["street"]
     assert street["neighbors"] == 9
     assert 0 < street["titles_shown"] < street["titles_counted"] <= 800
+    held = street["round"]
+    assert (held["titles_counted"], held["titles_shown"]) == (street["titles_counted"], street["titles_shown"])
+    assert 0 < held["titles_together"] < held["titles_shown"]
+    assert 0 < held["neighbors"] <= held["audiences"] <= held["titles_shown"], "the model's taste codes came along"
+    assert [shard["tvs"] for shard in held["shards"]] == [6, 6]
+    assert max(one["households"] for one in held["lately"]) == held["lately"][0]["households"] >= 3
     assert [heard["household"] for heard in street["heard"]] == [persona.name for persona in PERSONAS]
     assert any(answer["risen"] for heard in street["heard"] for answer in heard["answers"])
     for synced in street["synced"]:
@@ -59,7 +65,7 @@ def test_without_neighbors_there_is_no_street(omega: Omega) -> None:
 
 def test_a_street_too_few_for_three_of_a_kind_changes_nothing(omega: Omega) -> None:
     text = omega("demo", "--weeks", "1", "--seed", "2", "--neighbors", "1").out
-    assert "tells of the 0 that 3 households" in text
+    assert "tell of the 0 that 3 households" in text
     assert "no list changed because of the others" in text
 
 
@@ -101,7 +107,7 @@ def test_the_same_seed_gives_the_same_titles_in_words(kept: Kept, omega: Omega) 
 def _street_in_words(report: Any, text: str) -> None:
     street = report["street"]
     assert "neighbors watch and sync: 9 of 9, neighbor-9, " in text
-    part = text[text.index("\nthe street: 9 neighbors and these 3 sync with a shard\n") :].splitlines()
+    part = text[text.index("\nthe street: 9 neighbors and these 3 sync with 2 shards\n") :].splitlines()
     told = {line.split()[0]: line.split()[1:] for line in part[3:16]}
     for synced in street["synced"]:
         count, waiting, sent, received, trips = told[synced["household"]]
@@ -110,7 +116,13 @@ def _street_in_words(report: Any, text: str) -> None:
             "which pull was heard first is a matter of time"
         )
         assert int(received) > 0
-    assert f"counted {street['titles_counted']} titles and tells of the {street['titles_shown']} that 3" in text
+    assert f"counted {street['titles_counted']} titles and tell of the {street['titles_shown']} that 3" in text
+    held = street["round"]
+    assert f"{held['titles_together']} of them known to no shard alone" in text
+    for number, shard in enumerate(held["shards"], 1):
+        told_alone = f"counted {shard['titles_counted']} titles, {shard['titles_shown']} of them"
+        assert f"  shard {number}, {shard['tvs']} TVs: {told_alone}" in text
+    assert ", ".join(f"{one['title']} ({one['households']})" for one in held["lately"]) in text
     for before, after in zip(report["households"], street["heard"], strict=True):
         figures = f"{after['appeal_recommended']:.2f} of 1, {before['appeal_recommended']:.2f} before it heard"
         assert f"{before['household']} would enjoy the first ten titles {figures}" in text
@@ -137,7 +149,8 @@ def test_another_seed_gives_other_titles_and_a_terminal_a_timeline(kept: Kept, s
     assert "█" in shown
     assert "day 7" in shown
     assert "9 of 9" in shown
-    assert "the shard adds up" in shown
+    assert "the shards add up" in shown
+    assert "the shards hear" in shown
     first = [titled(title) for outcome in kept[0]["households"] for title in outcome["answers"][0]["titles"][:5]]
     assert any(title not in shown for title in first)
 

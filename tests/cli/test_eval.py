@@ -46,7 +46,9 @@ def test_the_json_has_the_documented_fields(omega: Omega) -> None:
     assert {"random", "popularity", "popularity-0.25d", "item-knn", "ease", "formula", "formula-14+6"} <= names
     assert {f"formula-no-{term}" for term in ("trend", "fresh", "audience", "taste", "novelty")} <= names
     assert found["audit"]["leaks"] == []
-    assert found["weights"] == dict(zip(NAMES, read_weights(Path("w.json")).values, strict=True))
+    assert {"omega", "omega-plain", "omega-alone", "omega-no-habits"} <= names
+    assert found["loop_weights"] == dict(zip(NAMES, read_weights(Path("w.json")).values, strict=True))
+    assert found["loop_sizes"]["syncs"] > 0
     assert done.err == ""
     page = Path("r.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")

@@ -44,7 +44,15 @@ def a_file(path: Path, shard: int, households: int) -> Path:
     sums, trends = (array("q", [households * each]) for each in (1, 900)), array("d", [float(households)] * 4)
     samples, success = sums
     columns = Columns(
-        array("I", [5]), array("B", [ALL_SLOTS]), samples, success, samples, trends, array("I"), array("f")
+        title=array("I", [5]),
+        slot=array("B", [ALL_SLOTS]),
+        samples=samples,
+        success_milli=success,
+        households=samples,
+        replaced=array("q", [1]),
+        trends=trends,
+        audience_title=array("I"),
+        audience=array("f"),
     )
     path.write_bytes(ShardSums(facts, columns).encode())
     return path

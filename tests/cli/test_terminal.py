@@ -119,7 +119,7 @@ def test_an_interrupted_demo_leaves_no_scratch_folder(terminal: Terminal, tmp_pa
     assert not list(scratch.glob("omega*"))
 
 
-@pytest.mark.parametrize("moment", ["1 of 4", "day 3", "adds up"])
+@pytest.mark.parametrize("moment", ["1 of 4", "day 3", "add up"])
 def test_an_interrupted_demo_leaves_no_shard(terminal: Terminal, tmp_path: Path, moment: str) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

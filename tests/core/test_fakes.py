@@ -14,8 +14,8 @@ from omega.core.testing.contracts import (
     VectorStoreContract,
 )
 from omega.core.testing.device_contract import DeviceStoreContract
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import Clock, FakeEmbedder, MemoryVectorStore
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,5 +53,5 @@ def test_the_clock_moves_only_by_hand() -> None:
 
 
 def test_fakes_need_no_pytest() -> None:
-    program = "import sys, omega.core.testing.device_fake, omega.core.testing.fakes; sys.exit('pytest' in sys.modules)"
+    program = "import sys, omega_storage.device_memory, omega.core.testing.fakes; sys.exit('pytest' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from array import array
 from dataclasses import replace
@@ -14,7 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega.core.errors import SumsError
-from omega.core.shard_sums import MAGIC, MAX_FILE_BYTES, MAX_SAMPLES, Columns, Facts, ShardSums, check_kin, decode
+from omega.core.shard_sums import (
+    MAGIC,
+    MAX_FILE_BYTES,
+    MAX_SAMPLES,
+    Columns,
+    Facts,
+    ShardSums,
+    check_kin,
+    decode,
+    may_be_told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +43,7 @@ def some_columns() -> Columns:
         samples=array("q", [2, 2, 40]),
         success_milli=array("q", [1_900, 1_900, 31_000]),
         households=array("q", [2, 2, 33]),
+        replaced=array("q", [0, 0, 9]),
         trends=array("d", [1.5] * 8 + [0.0, 3.25, 20.0, 39.5]),
         audience_title=array("I", [5]),
         audience=array("f", [30.0, *(-0.5 * place for place in range(44))]),
@@ -57,6 +69,45 @@ def test_sums_come_back_as_they_were() -> None:
     assert found.columns == told.columns
     assert found.facts == msgspec.structs.replace(FACTS, rows=3, audiences=1)
     assert found.digest == told.digest
+
+
+MOMENTS = array("d", [30.0, *(0.25 * place for place in range(1, 45 * 45))])
+
+
+def test_moments_come_back_beside_them() -> None:
+    told = ShardSums(FACTS, some_columns(), MOMENTS)
+    found = decode(told.encode())
+    assert found.moments == MOMENTS
+    assert (found.facts.format, found.facts.moments, found.columns) == (2, 1, told.columns)
+    assert decode(sums().encode()).moments == array("d")
+    assert len({told.digest, found.digest, sums().digest}) == 2
+
+
+def test_sums_of_the_format_before_are_read_and_tell_no_moments() -> None:
+    found = decode(as_format_1(sums().encode()))
+    assert (found.facts.format, found.columns, found.moments) == (1, some_columns(), array("d"))
+    assert refusal(lambda: decode(as_format_1(ShardSums(FACTS, some_columns(), MOMENTS).encode()))) == "header"
+
+
+def as_format_1(data: bytes) -> bytes:
+    raw = zstandard.ZstdDecompressor().decompress(data[12:]).replace(b'"format":2', b'"format":1')
+    return data[:12] + zstandard.ZstdCompressor(write_checksum=True).compress(raw)
+
+
+@pytest.mark.parametrize(
+    ("reason", "wrong"), [("nan", math.nan), ("nan", math.inf), ("negative", -65e10), ("too-many", 65e10)]
+)
+def test_moments_that_no_codes_have_are_refused(reason: str, wrong: float) -> None:
+    moments = array("d", MOMENTS)
+    moments[77] = wrong
+    assert refusal(lambda: decode(ShardSums(FACTS, some_columns(), moments).encode())) == reason
+    assert refusal(lambda: decode(ShardSums(FACTS, some_columns(), MOMENTS[:-1]).encode())) == "damaged"
+
+
+def test_moments_of_fewer_than_three_households_stay_where_they_are() -> None:
+    assert may_be_told(MOMENTS, some_columns()) == MOMENTS
+    two = replace(some_columns(), households=array("q", [2, 2, 2]))
+    assert may_be_told(MOMENTS, two) == may_be_told(MOMENTS, Columns.empty()) == array("d")
 
 
 def test_no_rows_are_sums_too() -> None:

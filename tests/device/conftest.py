@@ -8,10 +8,10 @@ import pytest
 
 from omega.compose import EXAMPLE_CATALOG_PATH
 from omega.core.catalog import Catalog
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import Clock, FakeEmbedder
 from omega.device.brain import Brain
 from omega.device.titles import load_or_embed
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from omega.core.ports import DeviceStore, Embedder

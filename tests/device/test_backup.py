@@ -10,10 +10,10 @@ import pytest
 
 from omega.core.catalog import Catalog
 from omega.core.errors import InputError
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import ViewContext, ViewingEvent
 from omega.device import backup
 from omega.device.backup import Document, Restored
+from omega_storage.device_memory import MemoryDeviceStore
 from omega_storage.device_sqlite import SqliteDeviceStore
 from tests.device.living import ids, lists, live
 

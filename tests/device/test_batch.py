@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from omega.core.parsing import MAX_JSON_BYTES
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.device.batch import observe_all, read_events
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from pathlib import Path

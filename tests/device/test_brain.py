@@ -13,10 +13,11 @@ import pytest
 from omega.core.catalog import Catalog
 from omega.core.errors import InputError, OmegaError
 from omega.core.parsing import parse_event
-from omega.core.testing.device_fake import MemoryDeviceStore
+from omega.core.ranking_weights import shipped_weights
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, DayType, TimeSlot, ViewContext, ViewingEvent, pattern_id
 from omega.device.ranking import Weights
+from omega_storage.device_memory import MemoryDeviceStore
 from omega_storage.device_sqlite import SqliteDeviceStore
 from tests.device.living import CONTEXTS, ids, lists, live, share_of
 
@@ -411,7 +412,8 @@ def test_popularity_that_ships_with_the_catalog_lifts_a_title(open_brain: OpenBr
     assert lifted.why("gladiator-2000").rank == 1
     [reason, *_] = lifted.why("gladiator-2000").recommendation.reasons
     assert (reason.kind, reason.text) == ("trend", "40.0% of viewers watch it")
-    assert reason.weight == pytest.approx(0.64 * np.log(4001) + 0.36 * np.log(0.4001 / 0.004), abs=1e-4)
+    fit = shipped_weights()
+    assert reason.weight == pytest.approx(fit.trend * np.log(4001) + fit.surge * np.log(0.4001 / 0.004), abs=1e-4)
 
 
 def test_a_title_that_the_catalog_gets_later_is_no_longer_local(

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from omega.core.errors import InputError
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import ViewingEvent
 from omega.device.observe import RELEASED
+from omega_storage.device_memory import MemoryDeviceStore
 from omega_storage.device_sqlite import SqliteDeviceStore
 from tests.device.living import CONTEXTS, lists, live
 

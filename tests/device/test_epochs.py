@@ -10,13 +10,13 @@ import pytest
 
 from omega.core.catalog import Catalog
 from omega.core.errors import InputError
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, Title, ViewingEvent
 from omega.device.brain import Brain
 from omega.device.fallback import Fallback
 from omega.device.moving import Mover
 from omega.device.titles import load_or_embed, unload
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from omega.core.records import Selection
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import DayType, TimeSlot, ViewContext, ViewingEvent
 from omega.device.brain import MAX_PATTERNS, RECENT_EPISODES
 from omega.device.memory.skill_library import Progress
+from omega_storage.device_memory import MemoryDeviceStore
 from omega_storage.device_sqlite import SqliteDeviceStore
 from tests.device.living import ids, lists, live
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omega.core.parsing import parse_context, parse_event
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.device.brain import Brain
 from omega.device.titles import load_or_embed
 from omega_plugins.embedders.onnx import OnnxEmbedder
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from omega.core.audience import AUDIENCE_NUMBERS, Basis, packed_code
+from omega.core.ranking_weights import shipped_weights
 from omega.core.shard_records import TASTE_NUMBERS, TASTE_SPACE
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.core.wire import Artifact, ArtifactKind, Trend, space_code
 from omega.device.others import Audiences, heard, likeness
 from omega.device.ranking import TERMS
 from omega.device.sync import trends
-from omega.device.taste_code import axes_of, standing
-from omega.device.titles import age_class
+from omega.device.taste_code import axes_of, standing, told_by
+from omega.device.titles import age_when_watched
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from omega.core.testing.fakes import Clock
@@ -73,19 +74,20 @@ def test_the_audience_term_is_the_households_own_place_against_each_title(open_b
     trends.keep(store, a_pull())
     brain.adopt(BASIS)
     column = TERMS.index("audience")
-    assert not brain._ask(None).scores.terms[:, column].any(), "nothing was watched, so that there is no place"
+    assert not brain.ask(None).scores.terms[:, column].any(), "nothing was watched, so that there is no place"
     watched: list[int] = []
-    axes = axes_of(TASTE_SPACE)
+    fit, axes = shipped_weights(), axes_of(TASTE_SPACE)
     assert axes is not None
     for row in (11, 12, 13):
         brain.observe(ViewingEvent(content_id=brain.catalog.titles[row].id, watch_pct=0.9))
         clock.advance(minutes=20)
         watched.insert(0, row)
-        ages = [age_class(clock.now.year, brain.catalog.titles[one].year) for one in watched]
-        place = standing(axes, brain._titles.centered[watched], ages) / np.repeat((0.08, 1 / 7), (32, 12)) - BASIS.mean
+        ages = [age_when_watched(clock.now.year, brain.catalog.titles[one].year) for one in watched]
+        told = told_by(axes, None, brain._titles.centered[watched], [])
+        place = standing(told, ages) / np.repeat((0.08, 1 / 7), (32, 12)) - BASIS.mean
         x = [sum(p * z for p, z in zip(projected, place, strict=True)) for projected in BASIS.projection]
-        gain = 0.66 + 0.52 * (len(watched) / (len(watched) + 15) - 0.6)
-        terms = brain._ask(None).scores.terms[:, column]
+        gain = fit.audience + fit.audience_settled * (len(watched) / (len(watched) + 15) - 0.6)
+        terms = brain.ask(None).scores.terms[:, column]
         assert set(np.flatnonzero(terms).tolist()) == set(STEPS)
         for title, steps in STEPS.items():
             a = [step * scale for step, scale in zip(steps, BASIS.scale, strict=True)]

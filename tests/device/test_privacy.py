@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from omega.core.records import Selection
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import ViewingEvent
+from omega_storage.device_memory import MemoryDeviceStore
 from tests.device.living import live
 
 if TYPE_CHECKING:

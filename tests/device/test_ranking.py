@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omega.core.catalog import Catalog
-from omega.core.ranking_weights import NAMES, RankingWeights
+from omega.core.ranking_weights import NAMES, RankingWeights, shipped_weights
 from omega.core.testing.contracts import random_units
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ContentType, Title
@@ -79,7 +79,9 @@ def test_the_last_places_of_a_list_are_the_best_of_the_rest_with_the_trend_turne
     random = np.random.default_rng(seed)
     vectors = np.abs(random_units(30, seed=seed))
     terms = random.normal(size=(30, len(TERMS))).astype(np.float32)
-    scores = ranking.Scores(terms, np.zeros((30, 0), np.float32), np.zeros(30, np.float32))
+    scores = ranking.Scores(
+        terms, np.zeros((30, 10), np.float32), np.zeros((30, 0), np.float32), np.zeros(30, np.float32)
+    )
     allowed = random.random(30) < 0.8
     places = ranking.places(scores, vectors, allowed, k, only(breadth=breadth, variety=0.3))
     rows = [place.row for place in places]
@@ -142,34 +144,11 @@ def only(**weights: float) -> Weights:
     return Weights(**(dict.fromkeys(Weights.__struct_fields__, 0.0) | weights))
 
 
-def test_the_trend_is_a_log_above_its_floor_and_once_more_for_what_is_well_known() -> None:
-    told = others(0, 0.0001, 0.0999)
-    assert np.allclose(ranking.trend(told, only(trend=1)), [0, np.log(2), np.log(1000)], atol=1e-4)
-    assert np.allclose(ranking.trend(told, only(surge=1)), [0, 0, np.log(25)], atol=1e-4)
-
-
-def test_an_audience_counts_more_for_a_household_that_is_better_known() -> None:
-    weights = only(audience=1, audience_settled=0.5)
-    assert [ranking.settled(watched, weights) for watched in (0, 15, 10**9)] == pytest.approx([0.7, 0.95, 1.2])
-
-
 def test_fitted_weights_take_the_place_of_the_formulas_and_leave_the_others() -> None:
     found = RankingWeights.of(range(1, 11))
     weights = Weights(habit=3.0).fitted(found)
     assert {name: getattr(weights, name) for name in NAMES} == dict(zip(NAMES, range(1, 11), strict=True))
     assert (weights.habit, weights.variety) == (3.0, Weights().variety)
-
-
-def test_what_is_fresh_is_new_or_liked() -> None:
-    told = others(0, 0, 0, quality=(0.5, 0, -1))
-    found = ranking.fresh(told, np.array([0, 1, -1]), only(this_year=3, last_year=2, quality=10))
-    assert found.tolist() == [8, 2, -10]
-
-
-def test_what_few_households_say_counts_little() -> None:
-    told = others(*[0.0999] * 4, households=(0, 5, 20, 20_000))
-    logs = ranking.trend(told, only(trend=1))
-    assert np.allclose(logs / np.log(1000), [1, 0.2, 0.5, 0.999], atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +214,9 @@ def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) ->
     found = ranking.score(three, others(0, 0, 0), np.full(3, 4), known, None, evidence, Weights()).terms
     war, music = np.log([(0 + 5 * 2 / 3) / 6 / (2 / 3), (1 + 5 / 3) / 6 / (1 / 3)])
     cosines = three.centered @ three.centered[2]
-    assert np.allclose(found[:, TERMS.index("taste")], 0.52 * np.array([war, war, music]) + 0.94 * cosines, atol=1e-5)
+    fit = shipped_weights()
+    taste_term = fit.genre * np.array([war, war, music]) + fit.content * cosines
+    assert np.allclose(found[:, TERMS.index("taste")], taste_term, atol=1e-5)
     assert not found[:, TERMS.index("mood")].any()
 
 

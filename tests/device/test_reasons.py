@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from omega.core.records import Selection
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import TimeSlot, ViewContext, ViewingEvent
 from omega.device.ranking import Weights
+from omega_storage.device_memory import MemoryDeviceStore
 from tests.device.living import CONTEXTS, ids, lists, live
 
 if TYPE_CHECKING:

@@ -10,15 +10,17 @@ import pytest
 
 from omega.compose import EXAMPLE_CATALOG_PATH, load_embedder
 from omega.core.catalog import Catalog
+from omega.core.factors import Factors
 from omega.core.records import Selection
 from omega.core.shard_records import TASTE_BYTES, TASTE_NUMBERS, TASTE_SPACE
-from omega.core.testing.device_fake import MemoryDeviceStore
+from omega.core.testing.contracts import random_units
 from omega.core.testing.fakes import FakeEmbedder
 from omega.core.types import ViewingEvent
 from omega.device import taste_code
-from omega.device.taste_code import axes_of, code_of, numbers_of, principal_axes, standing
-from omega.device.titles import age_class, load_or_embed
+from omega.device.taste_code import Rows, axes_of, code_of, numbers_of, principal_axes, standing, told_by
+from omega.device.titles import age_when_watched, load_or_embed
 from omega.shard.aggregates import taste_vector
+from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from omega.core.ports import Floats
@@ -80,8 +82,8 @@ def test_a_standing_is_what_a_sum_by_hand_says() -> None:
     axes = principal_axes(random.normal(size=(90, 50)).astype(np.float32))
     centered = random.normal(size=(7, 50)).astype(np.float32)
     ages: list[int | None] = [0, 5, None, 1, 1, 2, 4]
-    assert np.allclose(standing(axes, centered, ages), by_hand(axes, centered, ages), atol=1e-5)
-    assert not standing(axes, centered[:0], []).any()
+    assert np.allclose(standing(told_by(axes, None, centered, []), ages), by_hand(axes, centered, ages), atol=1e-5)
+    assert not standing(told_by(axes, None, centered[:0], []), []).any()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_standing_is_what_a_sum_by_hand_says() -> None:
     ],
 )
 def test_age_classes(watched: int, released: int, expected: int) -> None:
-    assert age_class(watched, released) == expected
+    assert age_when_watched(watched, released) == expected
 
 
 @pytest.mark.slow
@@ -130,7 +132,7 @@ def test_all_that_a_day_contributes_has_the_code_of_its_morning(open_brain: Open
     axes = axes_of(TASTE_SPACE)
     assert axes is not None
     rows = [brain.catalog.ordinals[title] for title in watched[3:]]
-    ages = [age_class(clock.now.year, brain.catalog.titles[row].year) for row in rows]
+    ages = [age_when_watched(clock.now.year, brain.catalog.titles[row].year) for row in rows]
     expected = code_of(np.array(by_hand(axes, brain._titles.centered[rows], [*ages]), np.float32))
     assert codes[today + 3] == {expected}
 
@@ -174,6 +176,17 @@ def test_only_so_many_titles_are_looked_at(
     brain.observe(ViewingEvent(content_id=brain.catalog.titles[5].id, watch_pct=0.9))
     axes = axes_of(TASTE_SPACE)
     assert axes is not None
-    ages = [age_class(clock.now.year, brain.catalog.titles[row].year) for row in (3, 2)]
-    expected = code_of(standing(axes, brain._titles.centered[[3, 2]], ages))
+    ages = [age_when_watched(clock.now.year, brain.catalog.titles[row].year) for row in (3, 2)]
+    expected = code_of(standing(told_by(axes, None, brain._titles.centered[[3, 2]], []), ages))
     assert store.ledger.waiting("shard", 1, 100)[0].taste == expected
+
+
+def test_titles_with_factors_are_told_by_them_and_others_along_the_axes() -> None:
+    random = np.random.default_rng(9)
+    axes, centered = random.normal(size=(16, 32)).astype(np.float32), random_units(3)
+    rows = random.integers(-127, 128, (2, 32)).astype(np.int8)
+    factors = Factors(version=1, space=1, titles=np.array([4, 9], "<u4").tobytes(), rows=rows.tobytes())
+    told = told_by(axes, Rows.of(factors), centered, [9, 5, 4])
+    plain = told_by(axes, None, centered, [9, 5, 4])
+    expected = rows / np.linalg.norm(rows.astype(float), axis=1, keepdims=True)
+    assert np.allclose(told, [expected[1], plain[1], expected[0]], atol=1e-6)

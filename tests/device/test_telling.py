@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from omega.core.errors import InputError
 from omega.core.records import Outcome, Selection
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import ViewContext, ViewingEvent
 from omega.device.results import Mode
+from omega_storage.device_memory import MemoryDeviceStore
 from omega_storage.device_sqlite import SqliteDeviceStore
 from tests.device.living import CONTEXTS, ids, lists, live
 

@@ -11,8 +11,9 @@ pytest.importorskip("scipy", reason="the formula needs the extra federation")
 from omega.core.ranking_weights import RankingWeights
 from omega.evaluation.audit import audit
 from omega.evaluation.baselines import popularities
+from omega.evaluation.contenders import Plan
 from omega.evaluation.embeddings import Embeddings
-from omega.evaluation.evaluate import Plan, evaluate
+from omega.evaluation.evaluate import evaluate
 from omega.evaluation.method import ScoringMethod
 from omega.evaluation.protocol import moments
 from tests.evaluation.conftest import vectors

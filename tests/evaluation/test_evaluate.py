@@ -16,8 +16,9 @@ from omega.core.catalog import Catalog
 from omega.core.errors import InputError
 from omega.core.types import ContentType
 from omega.evaluation.baselines import HALF_LIVES_DAYS, Popularity
+from omega.evaluation.contenders import Plan
 from omega.evaluation.embeddings import Embeddings
-from omega.evaluation.evaluate import Plan, evaluate
+from omega.evaluation.evaluate import evaluate
 from omega.evaluation.log import assemble
 from omega.evaluation.metrics import judged
 from omega.evaluation.protocol import moments, steps
@@ -130,7 +131,8 @@ def test_what_is_not_installed_is_left_out_with_a_line() -> None:
         "import sys; sys.modules.update(dict.fromkeys(['implicit', 'scipy'])); sys.path.insert(0, '.')\n"
         "from tests.evaluation.conftest import drawn, vectors\n"
         "from omega.evaluation.embeddings import Embeddings\n"
-        "from omega.evaluation.evaluate import Plan, evaluate\n"
+        "from omega.evaluation.contenders import Plan\n"
+        "from omega.evaluation.evaluate import evaluate\n"
         "log = drawn(events=400)\n"
         "found = evaluate(log, Embeddings(log.titles, vectors(60)), Plan())\n"
         "print(*(figures.name for figures in found.methods)); print(*found.left_out, sep='\\n')\n"

@@ -7,7 +7,16 @@ import pytest
 
 from omega.core.audience import AUDIENCE_NUMBERS, Basis, unpacked_code
 from omega.core.shard_records import TASTE_NUMBERS
-from omega.federation.audience import PRIOR_CODES, Whitening, codes_of, directions, fitted, points, whitening
+from omega.federation.audience import (
+    PRIOR_CODES,
+    Whitening,
+    audiences_alone,
+    codes_of,
+    directions,
+    fitted,
+    points,
+    whitening,
+)
 from omega.federation.rates import age_shares, genre_shares
 from tests.federation.making import CATALOG
 
@@ -26,8 +35,16 @@ def audiences(titles: int = 100) -> np.ndarray[tuple[int, ...], np.dtype[np.floa
     return heard
 
 
+def moments_of(
+    codes: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    with_one = np.hstack([np.ones((len(codes), 1)), codes])
+    found: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = with_one.T @ with_one
+    return found
+
+
 def a_basis(heard: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Basis:
-    found = fitted(heard, heard)
+    found = fitted(heard, moments_of(TASTES), heard)
     return Basis(
         version=1,
         space=0,
@@ -63,7 +80,7 @@ def test_four_bits_lose_little() -> None:
 def test_whitened_viewers_have_the_same_spread_everywhere() -> None:
     means = RANDOM.normal(1, np.linspace(0.5, 9, 44), (2_000, 44))
     viewers = means[:, None] + RANDOM.normal(0, 12**0.5, (2_000, 6, 44))
-    found = whitening(np.hstack([np.full((2_000, 1), 6.0), viewers.sum(axis=1)]))
+    found = audiences_alone(np.hstack([np.full((2_000, 1), 6.0), viewers.sum(axis=1)]))
     assert found.mean == pytest.approx(np.ones(44), abs=0.6)
     covariance = np.cov(((viewers.reshape(-1, 44) - found.mean) @ found.matrix).T)
     assert np.diag(covariance).max() < 1.05
@@ -71,19 +88,37 @@ def test_whitened_viewers_have_the_same_spread_everywhere() -> None:
     assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 0.05
 
 
+def test_moments_give_the_spread_that_viewers_have() -> None:
+    found = whitening(audiences(), moments_of(TASTES))
+    covariance = np.cov(TASTES.T, bias=True)
+    ridge = 0.1 * np.trace(covariance) / 44
+    assert found.mean == pytest.approx(TASTES.mean(axis=0), abs=1e-9)
+    assert found.matrix @ found.matrix.T == pytest.approx(np.linalg.inv(covariance + ridge * np.eye(44)), abs=1e-9)
+
+
+@pytest.mark.parametrize("codes", [TASTES[:2], np.tile(TASTES[0], (50, 1))])
+def test_moments_of_few_codes_or_of_one_household_are_passed_over(
+    codes: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> None:
+    heard = audiences()
+    found, alone = whitening(heard, moments_of(codes)), audiences_alone(heard)
+    assert (found.mean == alone.mean).all()
+    assert (found.matrix == alone.matrix).all()
+
+
 def test_what_is_noise_alone_is_not_blown_up() -> None:
     heard = np.hstack([np.full((300, 1), 4.0), RANDOM.normal(0, 12**0.5, (300, 4, 44)).sum(axis=1)])
-    assert np.abs(points(heard, whitening(heard))).max() < 1.5
+    assert np.abs(points(heard, audiences_alone(heard))).max() < 1.5
 
 
 def test_nothing_heard_is_told_as_nothing() -> None:
     nothing = np.zeros((3, 45))
-    assert (whitening(nothing).matrix == np.eye(44)).all()
+    assert (whitening(nothing, np.zeros((45, 45))).matrix == np.eye(44)).all()
     assert codes_of(nothing, a_basis(audiences())) == [b""] * 3
     few = np.zeros((1, 45))
     few[0, 0] = 2.5
     assert codes_of(few, a_basis(audiences())) == [b""]
-    found = fitted(nothing, nothing)
+    found = fitted(nothing, np.zeros((45, 45)), nothing)
     assert found.projection.shape == (AUDIENCE_NUMBERS, TASTE_NUMBERS)
     assert (found.scale > 0).all()
 

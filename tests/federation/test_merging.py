@@ -31,8 +31,11 @@ def by_hand(shards: Sequence[ShardSums], day: int) -> tuple[dict[tuple[int, int]
             trends = [columns.trends[4 * at + h] * 0.5 ** (age / days) for h, days in enumerate((1, 2, 7, 30))]
             rows[key] = [one + other for one, other in zip(rows[key], [*numbers, *trends], strict=True)]
         for at, title in enumerate(columns.audience_title):
+            count = columns.audience[45 * at]
             for place in range(45):
-                heard[title][place] += columns.audience[45 * at + place] * 0.5 ** (age / 20)
+                number = columns.audience[45 * at + place]
+                possible = min(max(number, -8 * count), 7 * count) if place else count
+                heard[title][place] += possible * 0.5 ** (age / 20)
     return rows, heard
 
 
@@ -84,4 +87,4 @@ def test_what_goes_beyond_the_samples_counts_as_these() -> None:
     assert arrays.trends.max() == 4
     columns = sums_of({3: 2}).columns
     columns.households[0] = 10**9
-    assert told(ShardSums(facts(), columns), DAY).sums[2].tolist() == [4, 2]
+    assert told(ShardSums(facts(), columns), DAY).sums[2].tolist() == [8, 2], "8 are known by tags"

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from omega.core.artifacts.manifest import Kind
 from omega.core.ports import Releasing
 from omega.core.shard_records import HALF_LIVES_DAYS
 from omega.federation.history import History
 from omega.federation.merging import told
+from omega.federation.publishing import shelf_of
 from omega.federation.releasing import (
     LEAST_SAMPLES,
     RELEASE_S,
@@ -31,7 +33,7 @@ from omega.federation.round import REFRESH_S, run_round
 from omega.federation.showing import Showing
 from omega_plugins.strategies.private import Private
 from omega_plugins.strategies.weighted_mean import WeightedMean
-from tests.federation.making import DAY, NOW, boards, clock, federation, source, sums_of
+from tests.federation.making import CATALOG, DAY, NOW, boards, clock, drawn, federation, source, sums_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,6 +142,18 @@ def test_a_day_has_one_release_and_other_rounds_tell_the_same(tmp_path: Path) ->
     assert not any(row.audience or row.rising for row in board.sections[""].rows)
 
 
+def test_what_has_no_noise_is_published_by_the_exact_strategy_and_withheld_by_this_one(tmp_path: Path) -> None:
+    sums = drawn(0, 600, np.random.default_rng(3), titles=len(CATALOG))
+    found = {}
+    for name, strategy in {"exact": WeightedMean(), "noisy": Seeded()}.items():
+        folder = tmp_path / name
+        report = run_round(federation(folder, source(sums), strategy=strategy), now=clock(NOW))
+        found[name] = {one.kind for one in shelf_of(folder / "shelf", Kind.AUDIENCE).manifests()}
+        assert report.outcome == "published"
+    assert found["exact"] >= {Kind.AUDIENCE, Kind.FACTORS}, "there is something to withhold"
+    assert not found["noisy"]
+
+
 def test_a_year_that_is_spent_goes_on_with_what_was_released_and_the_next_year_releases(tmp_path: Path) -> None:
     spends = {"strategy": Seeded(releases=2)}
     first, second, third = (go(tmp_path, {1: 100 * (day + 1)}, hour=24 * day, **spends) for day in range(3))
@@ -201,7 +215,6 @@ def test_a_kill_at_any_step_releases_once_what_is_paid_once(step: str, tmp_path:
 
 
 def test_with_the_real_noise(tmp_path: Path) -> None:
-    pytest.importorskip("opendp", reason="needs the extra private")
     report = go(tmp_path, {1: 5_000, 2: 29}, strategy=Private())
     assert report.privacy
     assert report.privacy.epsilon_a_year == 4.0

@@ -15,6 +15,8 @@ from omega.core.artifacts.manifest import Kind
 from omega.core.artifacts.shelf import Shelf
 from omega.core.audience import decode_basis, unpacked_code
 from omega.core.errors import BusyError, InputError, TransportError
+from omega.core.factors import decode_factors
+from omega.federation.factors import arrays_of
 from omega.federation.history import History
 from omega.federation.lease import lease
 from omega.federation.publishing import KEPT_BOARDS
@@ -66,16 +68,32 @@ def test_two_here_and_one_there_are_shown_and_two_in_all_are_not(tmp_path: Path)
 def test_audiences_are_told_by_the_basis_that_lies_beside(tmp_path: Path) -> None:
     go(tmp_path, *two_shards())
     shelf = Shelf(tmp_path / "shelf")
-    [manifest] = shelf.verify(KEYS)
+    [manifest] = [found for found in shelf.verify(KEYS) if found.kind is Kind.AUDIENCE]
     basis = decode_basis(shelf.read(manifest))
     [board] = boards(tmp_path).values()
-    assert (manifest.kind, manifest.version) == (Kind.AUDIENCE, 1) == (Kind.AUDIENCE, basis.version)
+    assert (manifest.version, basis.version) == (1, 1)
     assert board.basis == basis.version
     codes = {row.title: unpacked_code(row.audience) for row in board.sections[""].rows}
     for title, sums in ((1, heard(3, 11)), (2, heard(9, -20, 8)), (7, heard(5, 3, -9))):
         place = np.asarray(basis.projection) @ (sums[1:] - sums[0] * np.asarray(basis.mean)) / (sums[0] + 10)
         assert np.abs(np.asarray(codes[title]) * basis.scale - place).max() <= max(basis.scale)
     assert sum(basis.age_shares) == pytest.approx(1, abs=0.01)
+
+
+def test_factors_come_once_a_week(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf")
+
+    def versions() -> list[int]:
+        return sorted(found.version for found in shelf.verify(KEYS) if found.kind is Kind.FACTORS)
+
+    for hour, expected in ((0, [1]), (24, [1]), (167, [1]), (168, [1, 2])):
+        go(tmp_path, *two_shards(hour, more=hour), hour=hour)
+        assert versions() == expected
+    newest = next(found for found in shelf.verify(KEYS) if found.kind is Kind.FACTORS and found.version == 2)
+    factors = decode_factors(shelf.read(newest))
+    titles, rows = arrays_of(factors)
+    assert (factors.version, titles) == (2, [1, 2, 7])
+    assert np.linalg.norm(rows.astype(float), axis=1) == pytest.approx([127] * 3, abs=3)
 
 
 def test_the_same_sums_publish_nothing_new(tmp_path: Path) -> None:

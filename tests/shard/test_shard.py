@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from omega.core.errors import InputError, StoreError
-from omega.core.shard_records import TASTE_BYTES
+from omega.core.shard_records import ALL_SLOTS, TASTE_BYTES
 from omega.core.testing.shard_contract import NOW, TASTE, TODAY, an_id
 from omega.core.testing.shard_fake import MemoryShardStore
 from omega.core.types import title_key
@@ -387,6 +387,26 @@ def test_sheds_load_and_limits_each_device(store: ShardStore) -> None:
         assert kinds[1].reason is Refusal.TOO_OFTEN
         assert 90 <= kinds[1].retry_after_s <= 100
         assert isinstance((await shard.sync(1, a_push(1))).receipt, Ack)
+
+    on_shard(store, play, service=service)
+
+
+def test_counts_no_more_of_a_device_than_a_day_may_hold(store: ShardStore) -> None:
+    service = replace(EAGER, day_samples=10)
+    rows = [a_row(title) for title in range(6)]
+
+    async def play(shard: Shard) -> None:
+        assert isinstance((await shard.sync(0, a_push(1, *rows))).receipt, Ack)
+        for _ in range(9):
+            assert isinstance((await shard.sync(0, a_push(1, *rows[:1]))).receipt, Ack), "a repeat costs nothing"
+        refused = (await shard.sync(0, a_push(2, *rows))).receipt
+        assert isinstance(refused, Refused)
+        assert refused.reason is Refusal.TOO_OFTEN
+        assert 1_800 <= refused.retry_after_s <= 5_400
+        assert isinstance((await shard.sync(0, a_push(2, *rows[:4]))).receipt, Ack)
+        assert isinstance((await shard.sync(1, a_push(1, *rows))).receipt, Ack), "each has its own"
+        assert isinstance((await shard.sync(0, a_push(3, retracted=tuple(rows)))).receipt, Ack), "takes back at once"
+        assert sum(sums[0] for key, sums in (await summed(shard)).items() if key[1] == ALL_SLOTS) == 6 + 4 + 6 - 6
 
     on_shard(store, play, service=service)
 

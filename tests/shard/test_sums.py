@@ -56,6 +56,18 @@ def test_all_rows_of_the_catalog_are_told_and_no_device(store: ShardStore, tmp_p
     on_managed(Managed(store, tmp_path), play)
 
 
+@pytest.mark.parametrize("households", [2, 3])
+def test_how_codes_vary_is_told_from_three_households_on(store: ShardStore, tmp_path: Path, households: int) -> None:
+    tell(store, range(households), 3, taste=b"\x79" * 22)
+
+    async def play(managed: Managed) -> None:
+        found = decode((await managed.ask(PATH, of=Role.FEDERATION)).body).moments
+        one = [1.0, *[1.0, -1.0] * 22]
+        assert list(found) == ([households * a * b for a in one for b in one] if households == 3 else [])
+
+    on_managed(Managed(store, tmp_path), play)
+
+
 def test_who_has_it_gets_nothing_and_who_asks_often_the_same(
     store: ShardStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,9 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from omega.core.errors import InputError
 from omega.core.records import Selection, SkillRow, WatchRecord
 from omega.core.testing.contracts import DIMENSIONS, random_units
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.watching import CONTEXTS, DAY, OTHER, SPACE, a_title, a_vector
 from omega.core.types import ContentType
+from omega_storage.device_memory import MemoryDeviceStore
 from omega_storage.device_sqlite import SqliteDeviceStore
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import pytest
 from omega.core.errors import InputError
 from omega.core.records import LedgerCounts, Selection
 from omega.core.testing.contracts import DIMENSIONS
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.watching import CONTEXTS, DAY, SHARD, SPACE, a_watch, tell
 from omega.core.types import shared_milli, title_key
 from omega_storage.connection import connect
+from omega_storage.device_memory import MemoryDeviceStore
 from omega_storage.device_sqlite import SqliteDeviceStore
 
 if TYPE_CHECKING:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from tests.postgres_server import Databases
 
-SHAPE = """SELECT c.relname, c.relkind::text, c.reloptions::text, pg_get_indexdef(c.oid) FROM pg_class AS c
-    LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
+SHAPE = """SELECT c.relname, c.relkind::text, c.reloptions::text, pg_get_indexdef(c.oid),
+        (SELECT string_agg(a.attname::text, ' ' ORDER BY a.attname) FROM pg_attribute AS a
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+    FROM pg_class AS c LEFT JOIN pg_index AS i ON i.indexrelid = c.oid
     WHERE c.relnamespace = current_schema()::regnamespace ORDER BY 1"""
 
 

@@ -38,6 +38,15 @@ def audiences_of_shards(shards: int, titles: int = 20, seed: int = 5) -> Doubles
     return np.concatenate([counts, counts * random.normal(0, 3, (shards, titles, TASTE_NUMBERS))], axis=2)
 
 
+def moments_of_shards(shards: int, codes: int = 30, seed: int = 7) -> Doubles:
+    """Return (s, k, k) second moments of made-up taste codes, k = 1 + TASTE_NUMBERS."""
+    random = np.random.default_rng(seed)
+    steps = random.integers(-8, 8, (shards, codes, TASTE_NUMBERS))
+    with_one = np.concatenate([np.ones((shards, codes, 1)), steps], axis=2)
+    found: Doubles = with_one.transpose(0, 2, 1) @ with_one
+    return found
+
+
 def totals_of(sums: SumsOfShards, audiences: Doubles) -> TotalsOfShards:
     """Return what each shard has of all titles."""
     return TotalsOfShards(sums.samples.sum(axis=1), sums.trends.sum(axis=1), audiences[:, :, 0].sum(axis=1))
@@ -103,6 +112,19 @@ class StrategyContract(ABC):
             some = SumsOfShards(*(getattr(sums, name)[:, part] for name in sums.__struct_fields__))
             told = SumsOfShards(*(getattr(whole, name)[:, part] for name in whole.__struct_fields__))
             assert same(self.make().merge(some, totals), told)
+
+    def test_tells_moments_of_any_order_and_of_equal_shards_as_so_many_times_one_or_none_at_all(self) -> None:
+        moments, order = moments_of_shards(7), np.random.default_rng(1).permutation(7)
+        strategy = self.make()
+        found = strategy.merge_moments(moments)
+        assert found.shape == (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS)
+        assert np.isfinite(found).all()
+        assert strategy.merge_moments(moments[order]) == pytest.approx(found, rel=1e-12)
+        tells = float(found.any())
+        for shards in (1, 2, 8):
+            many = np.repeat(moments[:1], shards, axis=0)
+            assert strategy.merge_moments(many) == pytest.approx(tells * shards * moments[0])
+        assert not strategy.merge_moments(np.zeros_like(moments)).any()
 
     def test_takes_shards_that_heard_nothing(self) -> None:
         nothing = np.zeros((3, 4), np.int64)

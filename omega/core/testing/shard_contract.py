@@ -28,6 +28,7 @@ from omega.core.shard_records import (
     FOR_GOOD,
     HALF_LIVES_DAYS,
     MAX_TAGS,
+    RANKED_BY,
     TAG_RANGE,
     TASTE_BYTES,
     TASTE_NUMBERS,
@@ -447,6 +448,36 @@ class ShardStoreContract(ABC):
         assert after
         assert (after.households, after.samples, after.success_milli) == (6, 24, 3 * 900 + 21 * 100)
 
+    def test_what_is_counted_by_estimate_changes_with_any_three_households(self, store: ShardStore) -> None:
+        visits(store, range(40))
+        first = row_of(store).shown
+        for household in range(3):  # some came after it was shown last
+            visits(store, [household], day=TODAY + 1)
+            if (before := row_of(store).shown) != first:
+                break
+        assert before
+        assert before != first
+        for household in (13, 11, 13, 11):
+            visits(store, [household], day=TODAY + 2)
+        assert row_of(store).shown == before, "two households"
+        visits(store, [30], day=TODAY + 2)
+        after = row_of(store).shown
+        assert after
+        assert (after.samples, after.day) == (before.samples + 5, TODAY + 2)
+        assert after.households == before.households, "who comes again is counted already"
+
+    def test_a_change_too_small_to_be_told_waits_for_the_next_day(self, store: ShardStore) -> None:
+        for day in range(4):
+            visits(store, range(40), day=TODAY + day)
+        before = row_of(store).shown
+        assert before
+        assert before.day == TODAY + 3
+        assert row_of(store).now.samples - before.samples < row_of(store).now.trends[RANKED_BY] / 16 + 1
+        visits(store, range(3), day=TODAY + 4)
+        after = row_of(store).shown
+        assert after
+        assert after.day == TODAY + 4
+
     def test_hides_what_loses_its_households(self, store: ShardStore) -> None:
         visits(store, range(3))
         assert [row.title for row in store.trending(9, 99)] == [7]
@@ -456,9 +487,31 @@ class ShardStoreContract(ABC):
         assert store.trending(9, 99) == store.successful(9, 0) == []
         assert store.hidden(TODAY + 1) == [7]
         assert store.hidden(TODAY + 2) == []
-        visits(store, [9], day=TODAY + 2)
-        assert [row.figures.households for row in store.trending(9, 99)] == [3]
+        visits(store, [9, 10], day=TODAY + 2)
+        assert store.trending(9, 99) == [], "one that comes and goes would have the others' figures told each time"
+        visits(store, [11], day=TODAY + 2)
+        assert [row.figures.households for row in store.trending(9, 99)] == [5]
         assert store.hidden(TODAY) == []
+
+    def test_tells_no_more_of_a_trend_than_its_households_can_watch(self, store: ShardStore) -> None:
+        visits(store, range(2))
+        told(store, a_move(9, 1, *(a_sample(by=8, day=TODAY + ahead) for ahead in range(99))))
+        [row] = store.trending(9, 99)
+        assert row.figures.samples == 101
+        most = [4 / (1 - 2 ** (-1 / days)) for days in HALF_LIVES_DAYS]
+        expected = [min(101.0, 3 * each) for each in most]
+        assert row.figures.trends == pytest.approx(expected)
+        assert list(store.sums(range(7, 8), TODAY).trends) == pytest.approx(2 * expected)
+        assert row_of(store).now.trends == pytest.approx((101.0,) * len(HALF_LIVES_DAYS))
+
+    @pytest.mark.parametrize("stays", [0, 9, 29])
+    def test_one_that_is_left_of_many_is_never_shown(self, store: ShardStore, stays: int) -> None:
+        visits(store, range(30))
+        for by in (by for by in range(30) if by != stays):
+            told(store, msgspec.structs.replace(a_move(by, 2), retracted=(a_sample(by=by),)))
+            store.trending(1, 99)
+        assert row_of(store).shown is None
+        assert store.trending(9, 99) == []
 
     def test_shows_a_title_by_context_and_totals_of_what_is_shown(self, store: ShardStore) -> None:
         assert (store.shown_of(7), store.shown_totals()) == ([], (0, 0))
@@ -552,12 +605,12 @@ class ShardStoreContract(ABC):
             e = np.array([1, *(nibble - 8 for byte in code for nibble in (byte & 15, byte >> 4))])
             expected += 2.0 ** ((day - TODAY - 10) / AUDIENCE_HALF_LIFE_DAYS) * np.outer(e, e)
         found = store.moments(TODAY + 10)
-        assert found.dtype == np.float32
-        assert np.allclose(found, expected, rtol=1e-4, atol=1e-3)
+        assert found.dtype == np.float64
+        assert np.allclose(found, expected, rtol=1e-6, atol=1e-4)
         audiences = store.audiences([7, 8, 9, -3])
         assert audiences.any(axis=1).all(), "titles have theirs beside it"
         assert store.fold({2: 11}) == 1
-        assert np.allclose(store.moments(TODAY + 10), expected, rtol=1e-4, atol=1e-3), "no title is in it"
+        assert np.allclose(store.moments(TODAY + 10), expected, rtol=1e-6, atol=1e-4), "no title is in it"
 
     # --- whose audiences are alike ---
 
@@ -606,7 +659,7 @@ class ShardStoreContract(ABC):
         )
         visits(store, range(10, 20), 2, milli=0)
         assert [row.title for row in store.nearest(a_taste(6), 9)] == [3]
-        hear(store, [6], 1, 2)  # it comes back
+        hear(store, [6, 7, 8], 1, 2)  # it comes back
         assert [row.title for row in store.nearest(a_taste(6), 9)] == [3, 1]
 
     def test_a_title_known_by_hash_is_near_once_the_catalog_knows_it(self, store: ShardStore) -> None:

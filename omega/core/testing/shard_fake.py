@@ -21,10 +21,12 @@ from omega.core.shard_records import (
     DEVICE_ID_BYTES,
     FOR_GOOD,
     HALF_LIVES_DAYS,
+    LEAST_AGAIN,
     LEAST_HOUSEHOLDS,
     LEAST_SUCCESS,
     MAX_TAGS,
     MOMENT_TITLES,
+    MOST_TRENDS,
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
     from omega.core.identity.admission import Candidate
     from omega.core.identity.vouchers import Code
-    from omega.core.ports import Floats, Integers
+    from omega.core.ports import Doubles, Floats, Integers
     from omega.core.shard_records import Move, Sample, Tick
 
 
@@ -56,6 +58,7 @@ class _Row:
         self.trends = [0.0] * len(HALF_LIVES_DAYS)
         self.theta, self.tags = TAG_RANGE, set[int]()
         self.shown: Figures | None = None
+        self.replaced, self.since = 0, set[int]()
         self.hidden_day = 0
 
     def age(self, day: int) -> None:
@@ -65,6 +68,7 @@ class _Row:
 
     def add(self, sample: Sample, sign: int) -> None:
         """Count a sample, or the opposite."""
+        self.since.add(sample.tag)
         self.samples += sign
         self.success += sign * sample.success_milli
         age = max(self.day - sample.day, 0)
@@ -86,20 +90,41 @@ class _Row:
         self.success = min(max(self.success, 0), 1000 * self.samples)
         self.trends = [max(trend, 0.0) for trend in self.trends]
         self.households = max(self.households, len(self.tags))
+        if len(self.tags) < LEAST_HOUSEHOLDS:
+            self.households, self.theta = len(self.tags), TAG_RANGE
         if self.households < LEAST_HOUSEHOLDS:
-            self.hidden_day = self.day if self.shown else self.hidden_day
-            self.shown = None
-        elif self.shown is None or abs(self.households - self.shown.households) >= LEAST_HOUSEHOLDS:
-            self.shown = self.figures()
+            if self.shown:
+                self.hidden_day = self.day
+                self._show(None)
+        elif self._moved():
+            self._show(replace(self.figures(), trends=self.told_trends()))
+
+    def _moved(self) -> bool:
+        shown = self.shown
+        if shown is None:
+            return self.households >= (LEAST_AGAIN if self.hidden_day else LEAST_HOUSEHOLDS)
+        if self.theta == TAG_RANGE:
+            return abs(self.households - shown.households) >= LEAST_HOUSEHOLDS
+        news = self.day > shown.day or 16 * abs(self.samples - shown.samples) >= self.trends[RANKED_BY]
+        return len(self.since) >= LEAST_HOUSEHOLDS and news
+
+    def _show(self, figures: Figures | None) -> None:
+        self.shown, self.replaced = figures, self.replaced + (len(self.since) >= LEAST_HOUSEHOLDS)
+        self.since.clear()
 
     def figures(self) -> Figures:
         return Figures(self.samples, self.success, self.households, self.day, tuple(self.trends))
+
+    def told_trends(self) -> tuple[float, ...]:
+        """Return the trends as far as so many households can have come to them."""
+        return tuple(min(trend, self.households * most) for trend, most in zip(self.trends, MOST_TRENDS, strict=True))
 
     def merge(self, other: _Row) -> None:
         """Take over what another row counted."""
         day = max(self.day, other.day)
         self.age(day)
         other.age(day)
+        self.since |= other.since
         self.samples += other.samples
         self.success += other.success
         self.trends = [a + b for a, b in zip(self.trends, other.trends, strict=True)]
@@ -294,11 +319,11 @@ class MemoryShardStore(ShardStore):
         rows = [self._audiences.get(title, nothing)[1] for title in titles]
         return np.asarray(rows, np.float32).reshape(len(titles), 1 + TASTE_NUMBERS)
 
-    def moments(self, day: int) -> Floats:
-        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float32: the second moments of the taste codes."""
+    def moments(self, day: int) -> Doubles:
+        """Return (1 + TASTE_NUMBERS, 1 + TASTE_NUMBERS) float64: the second moments of the taste codes."""
         nothing = day, [0.0] * (1 + TASTE_NUMBERS)
         rows = [self._audiences.get(title, nothing) for title in MOMENT_TITLES]
-        return np.asarray([[n * _faded(day - at) for n in numbers] for at, numbers in rows], np.float32)
+        return np.asarray([[n * _faded(day - at) for n in numbers] for at, numbers in rows])
 
     def sums(self, titles: range, day: int) -> Columns:
         """Return all rows and audiences of these titles."""
@@ -310,8 +335,10 @@ class MemoryShardStore(ShardStore):
                 found.samples.append(row.samples)
                 found.success_milli.append(row.success)
                 found.households.append(row.households)
+                found.replaced.append(row.replaced)
                 age = max(day - row.day, 0)
-                found.trends.extend(t * 2 ** (-age / h) for t, h in zip(row.trends, HALF_LIVES_DAYS, strict=True))
+                told = zip(row.told_trends(), HALF_LIVES_DAYS, strict=True)
+                found.trends.extend(trend * 2 ** (-age / days) for trend, days in told)
         for title, (at, numbers) in sorted(self._audiences.items()):
             if title in titles and numbers[0] > 0:
                 found.audience_title.append(title)

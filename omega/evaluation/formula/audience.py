@@ -16,6 +16,7 @@ from omega.evaluation.formula.facts import AGE_CLASSES
 from omega.evaluation.formula.shares import RANK_CLASSES
 from omega.evaluation.formula.taste import unit
 from omega.evaluation.log import totals
+from omega.federation.audience import whitener
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +31,6 @@ HALF_LIFE_DAYS = 20.0
 LEAST_EARLIER = 3
 """Who has watched fewer titles is in no audience: there is no taste yet to add."""
 AUDIENCE_PRIOR = 10.0
-RIDGE = 0.1
 TRENDING = 200
 DIRECTIONS = 12
 LEAST_HOUSEHOLDS = 3
@@ -102,7 +102,7 @@ def audiences(past: Past, codes: Tastes, trends: NDArray[np.float64]) -> Audienc
     weights = np.exp2(-past.age_days[events] / HALF_LIFE_DAYS)
     z = codes.before[events].astype(np.float64)
     mean, covariance = moments(z, weights)
-    return described(past, events, weights, (z - mean), whitening(covariance), mean, trends)
+    return described(past, events, weights, (z - mean), whitener(covariance), mean, trends)
 
 
 def moments(z: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -110,14 +110,6 @@ def moments(z: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[NDArr
     total = max(float(weights.sum()), 1e-300)
     mean = weights @ z / total
     return mean, (z - mean).T @ ((z - mean) * weights[:, None]) / total
-
-
-def whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return W (d, d): eigenvectors over the roots of their eigenvalues, these raised by a tenth of their mean."""
-    values, directions = np.linalg.eigh(covariance)
-    values = np.maximum(values, 0)
-    whitened: NDArray[np.float64] = directions / np.sqrt(np.maximum(values + RIDGE * values.mean(), 1e-12))
-    return whitened
 
 
 def described(

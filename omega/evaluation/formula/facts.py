@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from omega.core import audience
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,9 +18,7 @@ if TYPE_CHECKING:
     from omega.core.ports import Floats
     from omega.core.types import Title
 
-_AGES_YEARS = (1, 2, 4, 11, 26)
-AGE_CLASSES = len(_AGES_YEARS) + 1
-"""Of this year, last year's, 2-3, 4-10, 11-25 years old, older."""
+AGE_CLASSES = len(audience.AGE_CLASSES) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +60,5 @@ def years_of(times_s: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def age_classes(years_old: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0..5 for ages in years; what is still to come is of this year."""
-    return np.searchsorted(_AGES_YEARS, years_old, side="right")
+    """Return `audience.age_class` of each of these ages in years."""
+    return np.searchsorted(audience.AGE_CLASSES, years_old)

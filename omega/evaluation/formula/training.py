@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -12,8 +12,37 @@ from omega.federation.ranking_fit import Fit, Lists, fit
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from omega.evaluation.formula.features import Features
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Floats
+    from omega.evaluation.log import Past
     from omega.evaluation.protocol import Step
+
+
+class Learned(Protocol):
+    """What is known before a step."""
+
+    @property
+    def items(self) -> NDArray[Any]:
+        """(t, 1 and more): first how much each title is watched lately."""
+
+
+class Block(Protocol):
+    """The features of some viewers and titles."""
+
+    def array(self) -> Floats:
+        """Return (v, c, 10) in the order of NAMES."""
+
+
+class FeatureSource(Protocol):
+    """What a fit weighs; gets one step after another."""
+
+    def learn(self, past: Past) -> Learned:
+        """Take in what came before a step."""
+
+    def block(self, viewers: NDArray[np.int64], titles: NDArray[np.int64]) -> Block:
+        """Return the features of viewers (v,) and titles (c,), at the moment that was learned."""
+
 
 TRENDING, OTHERS = 400, 200
 MOST_LISTS = 12_000
@@ -21,7 +50,7 @@ MOST_LISTS = 12_000
 
 
 def lists_of(
-    features: Features,
+    features: FeatureSource,
     steps: Iterable[Step],
     *,
     seed: int,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from omega.evaluation.report import plots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from omega.evaluation.results import Figures, Result
 
 _STYLE = """
@@ -56,9 +58,14 @@ def page(result: Result) -> str:
         _table(result),
         *(f'<p class="soft">{escape(line)}</p>' for line in notes(result)),
     ]
+    return document("omega eval", parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """Return a whole page of these parts, with the style that plots are drawn in."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1"><title>omega eval</title>'
+        f'<meta name="viewport" content="width=device-width,initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head><body>\n{chr(10).join(parts)}\n</body></html>\n"
     )
 
@@ -122,6 +129,12 @@ def notes(result: Result) -> list[str]:
     if result.fit:
         without = ", ".join(f"{term} +{loss - result.fit.loss:.4f}" for term, loss in result.fit.loss_without.items())
         found.append(f"Fitted on {result.fit.lists:,} lists, loss {result.fit.loss:.4f} nats; without {without}.")
+    if result.loop_weights:
+        weights = ", ".join(f"{name} {value:.3f}" for name, value in result.loop_weights.items())
+        found.append(f"Weights of omega: {weights}.")
+    if sizes := result.loop_sizes:
+        told = f"{sizes.syncs:,} syncs of {sizes.tvs:,} TVs in {sizes.weeks:.1f} weeks"
+        found.append(f"omega: {told}, {sizes.bytes_per_tv_week:,.0f} bytes a TV and week, both ways.")
     if result.audit:
         leaks = "; ".join(result.audit.leaks) or "nothing changed"
         found.append(f"Leak audit at {result.audit.after}, {result.audit.steps} steps: {leaks}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from omega_cli.commands.federation import history, run, serve, status
+from omega_cli.commands.federation import fit, history, redteam, run, serve, status
 
 app = typer.Typer(
     help="Where shards meet: what they say together.", no_args_is_help=True, epilog="Example: omega federation status"
@@ -12,4 +12,6 @@ app = typer.Typer(
 app.command("run", epilog=run.EPILOG)(run.run)
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("status", epilog=status.EPILOG)(status.status)
+app.command("fit", epilog=fit.EPILOG)(fit.fit)
 app.command("history", epilog=history.EPILOG)(history.history)
+app.command("redteam", epilog=redteam.EPILOG)(redteam.redteam)

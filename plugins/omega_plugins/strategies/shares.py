@@ -48,6 +48,15 @@ class Shares(Strategy):
         number = self._of_all(counts, totals.codes)[:, None]
         return np.concatenate([number, number * self._middle(means, heard)], axis=1)
 
+    def merge_moments(self, moments: Doubles) -> Doubles:
+        """Return the middle number of codes, times the middle of the mean products of the shards that have any."""
+        counts = moments[:, 0, 0]
+        heard = np.broadcast_to((counts > 0)[:, None, None], moments.shape)
+        means = np.divide(moments, counts[:, None, None], out=np.zeros(moments.shape), where=heard)
+        number = self._middle(counts, counts > 0) * (counts > 0).sum()
+        together: Doubles = number * self._middle(means, heard)
+        return together
+
     def _of_all(self, numbers: Doubles | Integers, totals: Doubles | Integers) -> Doubles:
         """Return the middle of the shares (s, n, ...), times what the middle shard has, for each shard."""
         whole = np.asarray(totals, np.float64)

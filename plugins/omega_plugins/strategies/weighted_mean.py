@@ -40,6 +40,11 @@ class WeightedMean(Strategy):
         summed: Doubles = audiences.sum(axis=0)
         return summed
 
+    def merge_moments(self, moments: Doubles) -> Doubles:
+        """Return the sums over the shards."""
+        summed: Doubles = moments.sum(axis=0)
+        return summed
+
 
 @hookimpl
 def omega_strategies() -> list[type[Strategy]]:

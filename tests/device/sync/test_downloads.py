@@ -191,7 +191,7 @@ def test_what_shipped_is_the_base_of_a_patch(tv: Tv, newer: Catalog) -> None:
 
 
 def test_what_it_cannot_use_is_not_asked_for(tv: Tv) -> None:
-    made = tv.shelf.publish(b"factors", Kind.FACTORS, KEY, made_at=0)
+    made = tv.shelf.publish(b"a model", Kind.MODEL, KEY, made_at=0)
     tv.give_out()
     tv.fetch(to_wire(made.named), Artifact(99, 1, bytes(16), 10))
     assert tv.asked == []

@@ -11,12 +11,12 @@ import pytest
 
 from omega.core.errors import InputError, StoreError, TransportError
 from omega.core.records import Selection
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.types import ViewingEvent
 from omega.core.wire import Pull, Push, Reason, Resync, Similar, Trend
 from omega.device.sync.pacing import Moment, Pace
 from omega.device.sync.runtime import Syncer
 from omega.device.sync.session import Outcome
+from omega_storage.device_memory import MemoryDeviceStore
 from tests.device.sync.shards import Shard
 from tests.device.sync.wires import Direct, Wires
 

@@ -12,7 +12,6 @@ import pytest
 from omega.core.catalog import Catalog
 from omega.core.records import LedgerCounts, Selection
 from omega.core.testing.contracts import DIMENSIONS
-from omega.core.testing.device_fake import MemoryDeviceStore
 from omega.core.testing.watching import CONTEXTS, DAY, a_title, a_watch, tell
 from omega.core.types import title_key
 from omega.core.wire import Ack, Artifact, Header, Pull, Push, Reason, Resync, Similar, Trend, title_hash
@@ -20,6 +19,7 @@ from omega.device.others import heard
 from omega.device.sync import trends
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.session import PUSH_BYTES, Outcome, Session
+from omega_storage.device_memory import MemoryDeviceStore
 from tests.device.sync.shards import SPACE, Shard
 
 if TYPE_CHECKING:
@@ -285,7 +285,7 @@ def test_what_the_others_enjoy_takes_the_place_of_the_operators_popularity() -> 
     similar = (Similar(4, None, 3, 600, 191), Similar(1, None, 3, 900, 100))
     others = heard(shipped, trends.Trends("shard-a", 1, tuple(trending), similar))
     assert others.households.tolist() == [0, 9, 0, 6, 3, 0, 0, 0, 0, 0]
-    assert np.allclose(others.shares, [0, 3 / 4, 0, 1 / 4, 0, 0, 0, 0, 0, 0]), "2^(16/8) - 1 to 2^(8/8) - 1"
+    assert np.allclose(others.shares, [0, 3 / 24, 0, 1 / 24, 0, 0, 0, 0, 0, 0]), "2^(16/8) - 1, 2^(8/8) - 1, 20"
     assert np.allclose(others.nearness, [0, 0, 0, 0, 191 / 127.5 - 1, 0, 0, 0, 0, 0])
     assert np.flatnonzero(others.alike).tolist() == [4]
     mean = (9 * 1.0 + 6 * 0.8 + 3 * 0.6) / 18

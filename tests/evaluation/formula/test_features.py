@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from omega.core.ranking_weights import NAMES, RankingWeights
-from omega.evaluation.formula.audience import four_bits, moments, whitening
+from omega.evaluation.formula.audience import four_bits, moments
 from omega.evaluation.formula.facts import Facts, age_classes, facts_of
 from omega.evaluation.formula.features import Features
 from omega.evaluation.formula.method import Formula, broad_list
 from omega.evaluation.formula.shares import rank_classes
 from omega.evaluation.method import NOTHING
 from omega.evaluation.protocol import step_at
+from omega.federation.audience import whitener
 from tests.evaluation.conftest import START_S, drawn, vectors
 from tests.evaluation.formula.literal import Literal
 
@@ -161,7 +162,7 @@ def test_whitened_codes_have_nearly_unit_covariance() -> None:
     mean, covariance = moments(z, np.ones(4000))
     np.testing.assert_allclose(mean, z.mean(axis=0))
     np.testing.assert_allclose(covariance, np.cov(z.T, bias=True))
-    white = np.cov(((z - mean) @ whitening(covariance)).T)
+    white = np.cov(((z - mean) @ whitener(covariance)).T)
     values = np.linalg.eigvalsh(covariance)
     np.testing.assert_allclose(np.diag(white), values / (values + 0.1 * values.mean()), rtol=1e-2)
     np.testing.assert_allclose(white - np.diag(np.diag(white)), 0, atol=1e-2)

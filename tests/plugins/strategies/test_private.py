@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from omega.core.errors import InputError
+from omega.core.testing.federation_contract import moments_of_shards
 from omega_plugins.strategies.private import RELEASES_A_YEAR, Private, rho_of
 
 SIGMA_BY_HAND = 37.9127
@@ -49,8 +50,13 @@ def _normal(at: float) -> float:
     return math.erfc(-at / math.sqrt(2)) / 2
 
 
+def test_products_of_taste_codes_are_told_of_nobody() -> None:
+    moments = moments_of_shards(3)
+    assert moments.any()
+    assert not Private().merge_moments(moments).any()
+
+
 def test_noise_has_the_stated_deviation_and_no_drift() -> None:
-    pytest.importorskip("opendp", reason="needs the extra private")
     releasing = Private().releasing()
     assert releasing.deviation == pytest.approx(SIGMA_BY_HAND, abs=1e-4)
     assert releasing.rho * RELEASES_A_YEAR == pytest.approx(releasing.budget)

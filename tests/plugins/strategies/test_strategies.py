@@ -7,7 +7,13 @@ import pytest
 
 from omega.compose import registry
 from omega.core.ports import Strategy, SumsOfShards, TotalsOfShards
-from omega.core.testing.federation_contract import StrategyContract, audiences_of_shards, sums_of_shards, totals_of
+from omega.core.testing.federation_contract import (
+    StrategyContract,
+    audiences_of_shards,
+    moments_of_shards,
+    sums_of_shards,
+    totals_of,
+)
 from omega_plugins.strategies.median import Median
 from omega_plugins.strategies.private import Private
 from omega_plugins.strategies.trimmed_mean import TrimmedMean
@@ -91,6 +97,20 @@ def test_audiences_are_the_middle_of_means(strategy: Strategy) -> None:
     assert found[0, 1] / found[0, 0] == pytest.approx(4.5), "who heard no code has no say in what they are"
 
 
+def test_moments_are_added_up_or_the_middle_of_means() -> None:
+    told = np.asarray([np.full((45, 45), number) for number in (2.0, 4.0, 9.0)])
+    told[:, 1, 1] *= (3, 5, 1_000)
+    assert WeightedMean().merge_moments(told)[:2, :2].tolist() == [[15, 15], [15, 9_026]]
+    for strategy in (Median(), TrimmedMean()):
+        assert strategy.merge_moments(told)[:2, :2] == pytest.approx(np.asarray([[12, 12], [12, 60]])), "4 of 3, and 5"
+        silent = np.concatenate([told, np.zeros((1, 45, 45))])
+        assert strategy.merge_moments(silent) == pytest.approx(strategy.merge_moments(told)), (
+            "who tells none has no say"
+        )
+        assert strategy.merge_moments(told[:1]) == pytest.approx(told[0]), "one alone is told as it is"
+        assert not strategy.merge_moments(silent[3:]).any()
+
+
 @pytest.mark.parametrize(("strategy", "liars"), [(Median(), 3), (TrimmedMean(), 2)])
 def test_liars_up_to_the_breakdown_point_stay_within_what_the_honest_say(strategy: Strategy, liars: int) -> None:
     sums, heard = sums_of_shards(8), audiences_of_shards(8)
@@ -108,6 +128,20 @@ def test_liars_up_to_the_breakdown_point_stay_within_what_the_honest_say(strateg
         assert found.samples.max() < 10**6
         assert (scale <= honest.max(axis=0) * 1.5 + 0.01).all()
         assert np.abs(strategy.merge_audiences(lied, totals)).max() < 10**6
+
+
+@pytest.mark.parametrize(("strategy", "liars"), [(Median(), 3), (TrimmedMean(), 2)])
+def test_moments_of_liars_stay_within_what_the_honest_say(strategy: Strategy, liars: int) -> None:
+    honest = moments_of_shards(8)
+    means = honest[liars:] / honest[liars:, :1, :1]
+    for claim in (-64.0, 64.0):
+        lied = honest.copy()
+        lied[:liars] = claim * 10**9
+        lied[:liars, 0, 0] = 10**9
+        found = strategy.merge_moments(lied)
+        assert found[0, 0] == pytest.approx(8 * 30), "eight times the middle number of codes"
+        assert (found / found[0, 0] <= means.max(axis=0) + 1e-9).all()
+        assert (found / found[0, 0] >= means.min(axis=0) - 1e-9).all()
 
 
 def test_one_liar_moves_the_pooled_sums_at_will() -> None:

@@ -136,19 +136,21 @@ SELECT id, day, samples, told FROM journal ORDER BY id
 DELETE FROM journal WHERE id = ANY($1)
 
 -- name: sums
--- Some rows by key, with the households that stand shown.
-SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, coalesce(v.households, 0)
+-- Some rows by key, with the households, samples and day that stand shown: households 0 where none do yet, -1 where
+-- none do any more.
+SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, s.since,
+    CASE v.households WHEN 0 THEN -1 ELSE coalesce(v.households, 0) END, coalesce(v.samples, 0), coalesce(v.day, 0)
 FROM sums AS s LEFT JOIN shown AS v ON v.key = s.key WHERE s.key = ANY($1)
 
 -- name: put_sums
 -- Replaces the row.
-INSERT INTO sums (key, samples, success_milli, households, theta, tags, day, trends)
-SELECT key, samples, success_milli, households, theta, tags, day, trends
+INSERT INTO sums (key, samples, success_milli, households, theta, tags, day, trends, since)
+SELECT key, samples, success_milli, households, theta, tags, day, trends, since
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[], $7::bigint[],
-    $8::bytea[]) AS u (key, samples, success_milli, households, theta, tags, day, trends)
+    $8::bytea[], $9::bytea[]) AS u (key, samples, success_milli, households, theta, tags, day, trends, since)
 ON CONFLICT (key) DO UPDATE SET samples = excluded.samples, success_milli = excluded.success_milli,
     households = excluded.households, theta = excluded.theta, tags = excluded.tags, day = excluded.day,
-    trends = excluded.trends
+    trends = excluded.trends, since = excluded.since
 
 -- name: put_shown
 -- Replaces what may be shown.
@@ -195,7 +197,7 @@ FROM sums AS s LEFT JOIN shown AS v ON v.key = s.key AND v.rank IS NOT NULL ORDE
 
 -- name: sums_between
 -- The rows of some titles, from the first to before the last.
-SELECT key, samples, success_milli, households, day, trends FROM sums
+SELECT key, samples, success_milli, households, day, trends, since FROM sums
 WHERE key >= $1::bigint * 16 AND key < $2::bigint * 16 ORDER BY key
 
 -- name: audiences_between

@@ -87,16 +87,19 @@ SELECT id, day, samples, told FROM journal ORDER BY id
 DELETE FROM journal WHERE id IN (SELECT value FROM json_each(?))
 
 -- name: sums
--- Some rows by key, with the households that stand shown.
-SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, ifnull(v.households, 0)
+-- Some rows by key, with the households, samples and day that stand shown: households 0 where none do yet, -1 where
+-- none do any more.
+SELECT s.key, s.samples, s.success_milli, s.households, s.theta, s.tags, s.day, s.trends, s.since,
+    CASE v.households WHEN 0 THEN -1 ELSE ifnull(v.households, 0) END, ifnull(v.samples, 0), ifnull(v.day, 0)
 FROM sums AS s LEFT JOIN shown AS v USING (key) WHERE s.key IN (SELECT value FROM json_each(?))
 
 -- name: put_sums
 -- Replaces the row.
-INSERT INTO sums (key, samples, success_milli, households, theta, tags, day, trends) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO sums (key, samples, success_milli, households, theta, tags, day, trends, since)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET samples = excluded.samples, success_milli = excluded.success_milli,
     households = excluded.households, theta = excluded.theta, tags = excluded.tags, day = excluded.day,
-    trends = excluded.trends
+    trends = excluded.trends, since = excluded.since
 
 -- name: put_shown
 -- Replaces what may be shown.
@@ -134,7 +137,7 @@ FROM sums AS s LEFT JOIN shown AS v ON v.key = s.key AND v.rank IS NOT NULL ORDE
 
 -- name: sums_between
 -- The rows of some titles, from the first to before the last.
-SELECT key, samples, success_milli, households, day, trends FROM sums
+SELECT key, samples, success_milli, households, day, trends, since FROM sums
 WHERE key >= ?1 * 16 AND key < ?2 * 16 ORDER BY key
 
 -- name: audiences_between

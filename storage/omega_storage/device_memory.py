@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,8 @@ from omega.core.records import (
     Watched,
     WatchRecord,
 )
-from omega.core.testing.ledger_fake import MemoryLedger
 from omega.core.types import CONTEXT_SHARE, DIMENSIONS, SLOTS, ContentType, pattern_id, title_key
+from omega_storage.ledger_memory import MemoryLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -115,8 +115,9 @@ class MemoryDeviceStore(DeviceStore):
     @contextmanager
     def many(self) -> Iterator[None]:
         """Make all that is recorded in the block hold together; when the block fails, none of it does."""
-        held = deepcopy({name: value for name, value in vars(self).items() if name != "ledger"})
-        lines = deepcopy(self.ledger.lines)
+        held = {name: copy(value) for name, value in vars(self).items() if name != "ledger"}  # values are frozen
+        held["_events"] = [copy(kept) for kept in self._events]
+        lines = [copy(line) for line in self.ledger.lines]
         try:
             yield
         except BaseException:

@@ -1,0 +1,231 @@
+"""Where each TV stands with the shard: a session's rules on arrays, 22 B a device, beside the wheel's 8.
+
+`omega.device.sync.session` keeps its ledger in a database; here what was told as a version is drawn anew whenever it is
+needed. The rules are the same: rows are bound to a version before they leave, and go again under it until it is
+acknowledged; a shard that stands elsewhere gets all that it lacks in one push; the incarnation is the unix seconds of
+the first sync. A test holds the frames against those of real sessions.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from omega.core.errors import WireError
+from omega.core.wire import REPLY_LIMIT, Ack, Pull, Push, Reason, Resync, decode, encode, split
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from omega.core.ports import Integers
+    from omega.core.wire import Header, Row
+    from omega.fleet.load.watching import Watching
+
+MOST_STEPS = 8
+"""Versions in one push at most; with five rows each they fit it."""
+_MOST_PULLS = 64
+_BEHIND = 3
+"""Versions that a shard which was put back to a backup has lost of a device."""
+
+
+class Role(IntEnum):
+    """How a TV behaves."""
+
+    PLAIN = 0
+    RESTORED = 1
+    """The shard that it meets was put back, and lacks its last versions: it is asked for them."""
+    FORGETS = 2
+    """Takes back the first thing that it told the last time."""
+    OLD_TOKEN = 3
+    """Comes with a token of the day before first."""
+    ABUSER = 4
+    """Comes every second, whatever it is told."""
+    SLOW = 5
+    """Stops for a second in the middle of its push."""
+
+
+_MIXED = {Role.RESTORED: 0.02, Role.FORGETS: 0.02, Role.OLD_TOKEN: 0.01, Role.ABUSER: 0.01, Role.SLOW: 0.01}
+"""Share of each in a mix."""
+
+
+class Told(msgspec.Struct, gc=False):
+    """One push, made."""
+
+    frame: bytes
+    incarnation: int
+    version: int
+    contributed: int
+    retracted: int
+
+
+class Heard(msgspec.Struct, frozen=True, gc=False):
+    """What an answer meant."""
+
+    acknowledged: bool = False
+    again: bool = False
+    """There is more to tell at once: the shard stands elsewhere, or one push didn't hold all that it lacked."""
+    reason: str = ""
+    """Why it isn't acknowledged."""
+
+
+class Devices:
+    """All TVs of a generator."""
+
+    def __init__(
+        self, slots: Integers, watching: Watching, header: Header, *, now_s: int, seed: int, mixed: bool
+    ) -> None:
+        """(n,) `slots` are the shard's numbers of them; with `mixed` some misbehave. They begin to sync `now_s`."""
+        count = len(slots)
+        self.slots = slots.astype(np.uint32)
+        self._watching, self._header = watching, header
+        self._incarnation = np.full(count, now_s, np.uint32)
+        self._version = np.zeros(count, np.uint32)
+        self._last = np.zeros(count, np.uint32)
+        self._known_pull = np.zeros(count, np.uint32)
+        self._role = _roles(count, seed) if mixed else np.zeros(count, np.uint8)
+        self._failures = np.zeros(count, np.uint8)
+        restored = self._role == Role.RESTORED
+        self._version[restored] = self._last[restored] = _BEHIND
+        self._pull_ids: dict[bytes, int] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.slots)
+
+    @property
+    def size_bytes(self) -> int:
+        """What the arrays take."""
+        return sum(one.nbytes for one in vars(self).values() if isinstance(one, np.ndarray))
+
+    def role(self, device: int) -> Role:
+        """Return how a device behaves."""
+        return Role(int(self._role[device]))
+
+    @property
+    def unserved(self) -> int:
+        """How many told something that isn't acknowledged."""
+        return int(np.count_nonzero(self._last > self._version))
+
+    # --- what is told ---
+
+    def told(self, devices: Sequence[int]) -> list[Told]:
+        """Return the next push of each of these devices, bound to its version. Raises WireError."""
+        base = self._version[devices].astype(np.int64)
+        last = np.maximum(self._last[devices].astype(np.int64), base + (self._last[devices] <= base))
+        last = np.minimum(last, base + MOST_STEPS)
+        self._last[devices] = np.maximum(self._last[devices], last)
+        wanted = [
+            (device, version)
+            for device, first, end in zip(devices, base.tolist(), last.tolist(), strict=True)
+            for version in range(self._from(device, first), end + 1)
+        ]
+        drawn = dict(zip(wanted, self._drawn(wanted), strict=True))
+        return [
+            self._push(device, int(first), int(end), drawn)
+            for device, first, end in zip(devices, base, last, strict=True)
+        ]
+
+    def warm_up(self) -> None:
+        """Make a push that nobody sends: the first one takes 40 ms, in which others would be late."""
+        (rows,) = self._drawn([(0, 1)])
+        encode(Push(header=self._header, incarnation=1, base=0, contributed=rows))
+
+    def _drawn(self, wanted: Sequence[tuple[int, int]]) -> list[tuple[Row, ...]]:
+        devices, versions = np.asarray(wanted, np.int64).reshape(-1, 2).T
+        return self._watching.rows(devices, versions)
+
+    def _from(self, device: int, base: int) -> int:
+        """Return the first version whose rows a push from `base` on needs: who forgets needs one more."""
+        return max(base, 1) if self._role[device] == Role.FORGETS else base + 1
+
+    def _push(self, device: int, base: int, last: int, drawn: dict[tuple[int, int], tuple[Row, ...]]) -> Told:
+        contributed: dict[tuple[int, int, int], Row] = {}
+        retracted: dict[tuple[int, int, int], Row] = {}
+        forgets = self._role[device] == Role.FORGETS
+        for version in range(base + 1, last + 1):
+            if forgets and version > 1:
+                row = drawn[device, version - 1][0]
+                key = row.title, row.slot, row.day
+                if contributed.pop(key, None) is None:  # what is given and taken back within a push isn't told
+                    retracted[key] = row
+            for row in drawn[device, version]:
+                contributed[row.title, row.slot, row.day] = row
+        push = Push(
+            header=self._header,
+            incarnation=int(self._incarnation[device]),
+            base=base,
+            step=last - base,
+            known_pull=int(self._known_pull[device]),
+            contributed=tuple(contributed.values()),
+            retracted=tuple(retracted.values()),
+        )
+        return Told(encode(push), push.incarnation, last, len(contributed), len(retracted))
+
+    # --- what is heard ---
+
+    def heard(self, device: int, told: Told, body: bytes) -> Heard:
+        """Take in the answer to what a device told, and say what it meant."""
+        try:
+            receipt_frame, *pulls = split(body, max_bytes=REPLY_LIMIT)
+            receipt = decode(receipt_frame, max_bytes=REPLY_LIMIT)
+            for frame in pulls:
+                self._known_pull[device] = self._pull_id(frame)
+        except WireError as error:
+            return Heard(reason=f"broken answer ({error.code.name.lower()})")
+        if isinstance(receipt, Ack):
+            return self._acknowledged(device, told, receipt)
+        if isinstance(receipt, Resync):
+            return self._corrected(device, receipt)
+        return Heard(reason="broken answer (no receipt)")
+
+    def _acknowledged(self, device: int, told: Told, ack: Ack) -> Heard:
+        if ack.incarnation != told.incarnation or ack.version < told.version:
+            return Heard(reason="an ack of another push")
+        if ack.version > told.version:  # somebody told it in this life's name: what waits counts as told
+            self._version[device] = self._last[device] = ack.version
+            return Heard(reason="rewound")
+        self._version[device] = ack.version
+        self._failures[device] = 0
+        return Heard(acknowledged=True, again=bool(self._last[device] > ack.version))
+
+    def _corrected(self, device: int, resync: Resync) -> Heard:
+        """Believe the shard's word of where it stands, as `Session` does."""
+        reason = f"resync ({Reason(resync.reason).name.lower()})"
+        if resync.reason is not Reason.GAP:
+            return Heard(reason=reason)
+        held = int(self._incarnation[device])
+        if resync.incarnation > held:  # a life before this one: what it told isn't known any more
+            self._incarnation[device] = resync.incarnation + 1
+            self._version[device] = 0
+        else:
+            self._version[device] = resync.version if resync.incarnation == held else 0
+        self._last[device] = max(self._last[device], self._version[device])
+        return Heard(again=True, reason=reason)
+
+    def _pull_id(self, frame: bytes) -> int:
+        """Return a pull's id; all devices get the same bytes, which are read once."""
+        if frame not in self._pull_ids:
+            pull = decode(frame, max_bytes=REPLY_LIMIT)
+            if len(self._pull_ids) >= _MOST_PULLS:
+                self._pull_ids.clear()
+            self._pull_ids[frame] = pull.pull_id if isinstance(pull, Pull) else 0
+        return self._pull_ids[frame]
+
+    def failed(self, device: int) -> int:
+        """Note that a device got nothing, and return how often in a row."""
+        failures = min(int(self._failures[device]) + 1, 255)
+        self._failures[device] = failures
+        return failures
+
+
+def _roles(count: int, seed: int) -> NDArray[np.uint8]:
+    """Return (count,) how each behaves in a mix."""
+    drawn = np.random.default_rng([seed, 3]).random(count)
+    ends = np.cumsum(list(_MIXED.values()))
+    kinds = np.array([*_MIXED, Role.PLAIN], np.uint8)
+    return kinds[np.searchsorted(ends, drawn, side="right")]

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from omega.core.artifacts.manifest import LIMIT_BYTES, Kind
 from omega.core.errors import ArtifactError
+from omega.core.privacy import Account
 from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, TASTE_NUMBERS, Figures, Shown
 from omega.core.wire.messages import AUDIENCE_BYTES
 
@@ -146,24 +147,6 @@ class Section(msgspec.Struct, frozen=True):
     """Titles that lost their households lately, ascending: to be taken down."""
 
 
-class Privacy(msgspec.Struct, frozen=True, kw_only=True):
-    """The account of what was told with noise."""
-
-    releases: Annotated[int, Meta(ge=0, lt=2**53)]
-    """With noise of their own, ever."""
-    released_at: Annotated[int, Meta(ge=0, le=2**40)]
-    """The last one, Unix seconds; 0: none."""
-    epsilon_spent: Annotated[float, Meta(ge=0)]
-    """Of the releases of the last 365 days together."""
-    epsilon_a_year: Annotated[float, Meta(ge=0)]
-    """The budget."""
-    delta: Annotated[float, Meta(ge=0, le=1)]
-    floor: Annotated[int, Meta(ge=0, lt=2**53)]
-    """Fewer samples of a title aren't told."""
-    why: Annotated[str, Meta(max_length=200)] = ""
-    """Why the last round released nothing new, if so."""
-
-
 class Board(msgspec.Struct, frozen=True, kw_only=True, tag="omega board 1", tag_field="format"):
     """What all shards say together, as of one round."""
 
@@ -181,7 +164,7 @@ class Board(msgspec.Struct, frozen=True, kw_only=True, tag="omega board 1", tag_
     """What tells a round of the same sums from another."""
     sections: Annotated[dict[Annotated[str, Meta(max_length=64)], Section], Meta(min_length=1, max_length=MAX_REGIONS)]
     """By region; under the empty name, all of them together."""
-    privacy: Privacy | None = None
+    privacy: Account | None = None
     """What its figures cost, where they are told with noise."""
 
     def section(self, region: str) -> Section:

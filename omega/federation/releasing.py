@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from omega.core.audience import Privacy
+from omega.core.privacy import Account
 from omega.core.shard_records import ALL_SLOTS, DAY_S, HALF_LIVES_DAYS
 from omega.federation.merging import KEYS
 from omega.federation.showing import HIDDEN_DAYS, Showing
@@ -134,9 +134,9 @@ def shown_of(released: Released, before: Showing, day: int) -> Showing:
     return Showing(*(np.concatenate([mine, theirs])[order] for mine, theirs in zip(now, hidden, strict=True)))
 
 
-def privacy(released: Released, releasing: Releasing, now: float, why: str) -> Privacy:
+def privacy(released: Released, releasing: Releasing, now: float, why: str) -> Account:
     """Return the account as it is told."""
-    return Privacy(
+    return Account(
         releases=int(released.number),
         released_at=int(released.at.max()) if len(released.at) else 0,
         epsilon_spent=round(epsilon_of(released.spent(now), releasing.delta), 6),

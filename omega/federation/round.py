@@ -16,9 +16,10 @@ import msgspec
 import numpy as np
 
 from omega.core.artifacts.manifest import Kind
-from omega.core.audience import Basis, Board, Privacy, decode_board
+from omega.core.audience import Basis, Board, decode_board
 from omega.core.errors import ArtifactError, InputError
 from omega.core.factors import decode_factors
+from omega.core.privacy import Account, withdrawn
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS, LEAST_SUCCESS, RANKED_BY
 from omega.core.types import PRIOR_SAMPLES, PRIOR_SUCCESS
 from omega.federation.board import Codes, new_basis, section
@@ -51,6 +52,8 @@ REFRESH_S: Final = 3 * 3600
 """The same sums are published again after this time: shards tell a board for six hours."""
 KEPT_FOLDER: Final = "sums"
 _BOARD, _BASIS, _FACTORS = Kind.BOARD.value, Kind.AUDIENCE.value, Kind.FACTORS.value
+_PRIVACY = Kind.PRIVACY.value
+_NOISED: Final = "private "
 _NEIGHBORS, _PUBLISHED = Kind.NEIGHBORS.value, "published/neighbors"
 
 
@@ -104,7 +107,7 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the titles' shares of the trend with those of the round before; None for the first."""
     l1: float | None = None
     """Half the sum of what they differ by: 0 the same, 1 nothing in common."""
-    privacy: Privacy | None = None
+    privacy: Account | None = None
     """What was spent, where sums are told with noise."""
 
 
@@ -184,6 +187,8 @@ class _Round:
         pending = {_BOARD: (version, board_bytes)}
         if basis_bytes and basis:
             pending[_BASIS] = (basis.version, basis_bytes)
+        if (last := self._last()) and last.inputs.startswith(_NOISED):
+            pending[_PRIVACY] = (1 + newest(federation.folder, Kind.PRIVACY), withdrawn().encode())
         if factors:
             pending[_FACTORS] = (factors.version, factors_bytes)
         kept = {f"shown/{region}": packed(**of._asdict()) for region, of in shown.items()}
@@ -237,7 +242,7 @@ class _Round:
             kept |= {"private": _kept(released), "private/shown": _kept(shown)}
         self._step("merged")
         account = privacy(released, releasing, self._now, why)
-        inputs, last = f"private {account.releases}", self._last()
+        inputs, last = f"{_NOISED}{account.releases}", self._last()
         told_of = {**told_of, "privacy": account}
         if why and last and last.inputs == inputs and self._now - last.made_at < REFRESH_S:
             return self._end("unchanged", inputs, told_of)
@@ -246,7 +251,9 @@ class _Round:
         titles = len(self._federation.kin.catalog)
         number = int((shown.households > 0).sum())
         facts = {**told_of, "version": version, "titles": titles, "shown": number, "quality": _quality(shown)}
-        report = self._end("published", inputs, facts, pending={_BOARD: (version, board)}, kept=kept)
+        pending = {_BOARD: (version, board)}
+        pending[_PRIVACY] = (1 + newest(self._federation.folder, Kind.PRIVACY), account.encode())
+        report = self._end("published", inputs, facts, pending=pending, kept=kept)
         self._step("written")
         self._publish_pending()
         return report
@@ -264,7 +271,7 @@ class _Round:
             kept[name] = packed(most=most)
         return came, kept
 
-    def _board_of(self, shown: Showing, inputs: str, account: Privacy) -> Board:
+    def _board_of(self, shown: Showing, inputs: str, account: Account) -> Board:
         """Return a board of released figures: without audiences, regions and what rises."""
         kin = self._federation.kin
         nothing = Codes(None, Merged.empty(), {})
@@ -301,7 +308,7 @@ class _Round:
         if not pending:
             return 0
         try:
-            for kind in (_FACTORS, _BASIS, _NEIGHBORS, _BOARD):
+            for kind in (_FACTORS, _BASIS, _NEIGHBORS, _PRIVACY, _BOARD):
                 if kind in pending:
                     publish(federation.folder, {kind: pending[kind]}, federation.key, int(self._now))
                     self._step(f"published {kind}")

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from omega.core.artifacts.keys import Keyring
     from omega.core.artifacts.manifest import Manifest
-    from omega.core.audience import Board, Privacy
+    from omega.core.audience import Board
     from omega.core.errors import OmegaError
+    from omega.core.privacy import Account
     from omega.core.shard_records import Shown
     from omega.core.wire import Header
 
@@ -43,7 +44,7 @@ class Merged:
     """The version of the basis that the codes are of."""
     codes: Mapping[int, bytes] = field(default_factory=dict)
     """Audience codes by title."""
-    privacy: Privacy | None = None
+    privacy: Account | None = None
     """What the board's figures cost, where they were told with noise."""
 
     @classmethod

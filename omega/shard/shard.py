@@ -24,10 +24,10 @@ from omega.shard.ticks import Ticks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from omega.core.audience import Privacy
     from omega.core.catalog import Catalog
     from omega.core.identity.admission import Candidate
     from omega.core.ports import ShardStore
+    from omega.core.privacy import Account
     from omega.core.shard_records import Standing
     from omega.core.wire import Artifact, Pull, Push
     from omega.shard.answers import Receipt
@@ -105,7 +105,7 @@ class Shard:
         return self._header
 
     @property
-    def privacy(self) -> Privacy | None:
+    def privacy(self) -> Account | None:
         """What the figures that all shards tell together cost, if they are told with noise."""
         return self._merged.privacy if self._merged else None
 

@@ -9,11 +9,14 @@ import signal
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from omega.core.artifacts.manifest import Kind
+from omega.core.errors import ArtifactError
 from omega.core.ports import Releasing
+from omega.core.privacy import Account, decode_privacy, withdrawn
 from omega.core.shard_records import HALF_LIVES_DAYS
 from omega.federation.history import History
 from omega.federation.merging import told
@@ -33,7 +36,7 @@ from omega.federation.round import REFRESH_S, run_round
 from omega.federation.showing import Showing
 from omega_plugins.strategies.private import Private
 from omega_plugins.strategies.weighted_mean import WeightedMean
-from tests.federation.making import CATALOG, DAY, NOW, boards, clock, drawn, federation, source, sums_of
+from tests.federation.making import CATALOG, DAY, KEYS, NOW, boards, clock, drawn, federation, source, sums_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,7 +154,29 @@ def test_what_has_no_noise_is_published_by_the_exact_strategy_and_withheld_by_th
         found[name] = {one.kind for one in shelf_of(folder / "shelf", Kind.AUDIENCE).manifests()}
         assert report.outcome == "published"
     assert found["exact"] >= {Kind.AUDIENCE, Kind.FACTORS}, "there is something to withhold"
-    assert not found["noisy"]
+    assert found["noisy"] == {Kind.PRIVACY}
+
+
+def test_tvs_are_told_the_account_that_the_board_has_until_figures_have_no_noise_again(tmp_path: Path) -> None:
+    def account() -> Account:
+        shelf = shelf_of(tmp_path / "shelf", Kind.PRIVACY)
+        return decode_privacy(
+            shelf.read(max(shelf.verify(KEYS), key=lambda one: (one.kind is Kind.PRIVACY, one.version)))
+        )
+
+    for day in (0, 1):
+        report = go(tmp_path, {1: 500}, hour=24 * day)
+        assert report.privacy == account() == boards(tmp_path)[report.version].privacy
+    assert account().releases == 2
+    assert account().epsilon_spent > 0
+    go(tmp_path, {1: 500}, hour=48, strategy=WeightedMean())
+    assert account() == withdrawn()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80", b"x" * 5_000, msgspec.msgpack.encode({"format": "omega privacy 2"})])
+def test_accounts_that_mean_nothing_are_refused(data: bytes) -> None:
+    with pytest.raises(ArtifactError, match="publish it again"):
+        decode_privacy(data)
 
 
 def test_a_year_that_is_spent_goes_on_with_what_was_released_and_the_next_year_releases(tmp_path: Path) -> None:

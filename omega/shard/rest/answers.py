@@ -15,7 +15,7 @@ from omega.shard.rest import replies
 from omega.shard.rest.routes import LAST_START, RefusedError
 
 if TYPE_CHECKING:
-    from omega.core.audience import Privacy
+    from omega.core.privacy import Account
     from omega.core.shard_records import DeviceRow
     from omega.core.types import Title
     from omega.core.wire import Trend
@@ -178,5 +178,5 @@ def _figures(row: Trend) -> replies.Figures:
     return replies.Figures(context, row.households, row.success, row.momentum)
 
 
-def _privacy(told: Privacy | None) -> replies.Privacy | None:
+def _privacy(told: Account | None) -> replies.Privacy | None:
     return replies.Privacy(**msgspec.structs.asdict(told)) if told else None

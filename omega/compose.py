@@ -73,6 +73,7 @@ _BUILTINS = (
     "omega_plugins.engines.dask",
     "omega_plugins.engines.process_pool",
     "omega_plugins.strategies.median",
+    "omega_plugins.strategies.private",
     "omega_plugins.strategies.trimmed_mean",
     "omega_plugins.strategies.weighted_mean",
     "omega_plugins.transports.grpc",

@@ -103,6 +103,7 @@ def test_built_in_plugins_are_listed() -> None:
         ("transport", "loopback"),
         ("transport", "quic"),
         ("strategy", "median"),
+        ("strategy", "private"),
         ("strategy", "trimmed-mean"),
         ("strategy", "weighted-mean"),
         ("engine", "dask"),

@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from omega.core.artifacts.manifest import LIMIT_BYTES, Kind
 from omega.core.errors import ArtifactError
+from omega.core.privacy import Account
 from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, TASTE_NUMBERS, Figures, Shown
 from omega.core.wire.messages import AUDIENCE_BYTES
 
@@ -163,6 +164,8 @@ class Board(msgspec.Struct, frozen=True, kw_only=True, tag="omega board 1", tag_
     """What tells a round of the same sums from another."""
     sections: Annotated[dict[Annotated[str, Meta(max_length=64)], Section], Meta(min_length=1, max_length=MAX_REGIONS)]
     """By region; under the empty name, all of them together."""
+    privacy: Account | None = None
+    """What its figures cost, where they are told with noise."""
 
     def section(self, region: str) -> Section:
         """Return what a shard of this region tells: all regions' where its own isn't there."""

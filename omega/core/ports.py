@@ -7,13 +7,13 @@ in `omega.core.testing.fakes`. Arrays are numpy; this floor only names their typ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Self
@@ -666,6 +666,20 @@ class TotalsOfShards(msgspec.Struct, frozen=True):
     """(s,) float64: decayed numbers of taste codes."""
 
 
+class Releasing(msgspec.Struct, frozen=True):
+    """How a strategy tells sums with noise, in rho of zero-concentrated differential privacy."""
+
+    rho: float
+    """What one release costs: one sample more or less in it."""
+    budget: float
+    """The most that a year's releases may cost together."""
+    delta: float
+    deviation: float
+    """The standard deviation of the noise in a number of samples."""
+    noised: Callable[[Integers], Integers]
+    """Returns (n, 2) samples and success, in thousandths, with noise."""
+
+
 class Strategy(ABC):
     """Makes one answer of what several shards say; it knows no title and keeps nothing.
 
@@ -687,6 +701,13 @@ class Strategy(ABC):
     @abstractmethod
     def merge_audiences(self, audiences: Doubles, totals: TotalsOfShards) -> Doubles:
         """Return (m, 1 + TASTE_NUMBERS) of (s, m, 1 + TASTE_NUMBERS): decayed numbers of codes, and their sums."""
+
+    def releasing(self) -> Releasing | None:
+        """Return how sums are released with noise; None, if they are told as they were merged.
+
+        What is released is pooled by the round, without `merge`. MUST raise MissingExtraError without what it needs.
+        """
+        return None
 
     def merge_moments(self, moments: Doubles) -> Doubles:
         """Return (k, k) of (s, k, k), k = 1 + TASTE_NUMBERS: what `ShardStore.moments` of them come to together.

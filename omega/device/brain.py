@@ -16,6 +16,7 @@ from omega.core.errors import InputError, shown
 from omega.core.factors import Factors
 from omega.core.neighbors import Neighbors
 from omega.core.parsing import check_event, check_profile
+from omega.core.privacy import Account
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
 from omega.core.types import Recommendation, ViewContext, pattern_id, success_rate
@@ -102,6 +103,7 @@ class Brain:
         """How much each part counts; holds from the next question on."""
         self._mover = mover
         self._basis: Basis | None = None  # of audiences
+        self._account: Account | None = None
         self._factors: Rows | None = None
         self._neighbors: Neighbors | None = None
         self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
@@ -312,13 +314,16 @@ class Brain:
         """Take over what the others enjoy, as a session has just stored it."""
         self._household.hear(*self._told(self._titles))
 
-    def adopt(self, found: Basis | Factors | Neighbors | RankingWeights) -> None:
-        """Go by these weights from now on, by these factors, name these neighbors, or read audiences by this map.
+    def adopt(self, found: Basis | Factors | Neighbors | Account | RankingWeights) -> None:
+        """Go by these weights from now on, by these factors, name these neighbors, tell this account, or use this map.
 
         A map counts as soon as a pull names it; neighbors of another catalog say nothing here and are left out.
         """
         if isinstance(found, RankingWeights):
             self.weights = self.weights.fitted(found)
+            return
+        if isinstance(found, Account):
+            self._account = found if found.releases else None
             return
         if isinstance(found, Factors):
             self._factors = Rows.of(found)
@@ -428,6 +433,7 @@ class Brain:
             read_only=self._store.is_read_only,
             rescued_at=rescued.decode() if (rescued := self._store.note("rescued_at")) else None,
             habits=tuple(memory_words.habits(skills)[:MOST_HABITS]),
+            privacy=self._account,
         )
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from omega.core.privacy import Account
 from omega.core.records import LedgerCounts, Outcome, WatchRecord
 from omega.core.types import Recommendation
 from omega.device.fallback import State
@@ -84,3 +85,5 @@ class Status(msgspec.Struct, frozen=True):
     """When the store was damaged and rebuilt from what could be read."""
     habits: tuple[str, ...]
     """What was learned, in words."""
+    privacy: Account | None = None
+    """What the figures of other homes have cost, as the federation signed it; None where it told none."""

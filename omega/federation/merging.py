@@ -82,6 +82,12 @@ class Merged:
     heard: Doubles
     """(m, 1 + TASTE_NUMBERS)"""
 
+    @classmethod
+    def empty(cls) -> Merged:
+        """Return nothing."""
+        none = np.zeros(0, np.int64)
+        return cls(none, none, none, none, none, none, np.zeros((0, len(_HALF_LIVES))), none, np.zeros((0, _HEARD)))
+
     @property
     def whole(self) -> NDArray[np.bool_]:
         """(n,) which rows are a title's in all contexts."""

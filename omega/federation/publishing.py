@@ -38,7 +38,7 @@ def publish(folder: Path, pending: Mapping[str, tuple[int, bytes]], key: Signing
 
     Raises ArtifactError where another publisher took the version, InputError when the folder can't be written.
     """
-    for kind in (Kind.FACTORS, Kind.AUDIENCE, Kind.NEIGHBORS, Kind.BOARD):
+    for kind in (Kind.FACTORS, Kind.AUDIENCE, Kind.NEIGHBORS, Kind.PRIVACY, Kind.BOARD):
         if kind.value in pending:
             version, data = pending[kind.value]
             shelf = shelf_of(folder, kind)

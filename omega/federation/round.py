@@ -19,6 +19,7 @@ from omega.core.artifacts.manifest import Kind
 from omega.core.audience import Basis, Board, decode_board
 from omega.core.errors import ArtifactError, InputError
 from omega.core.factors import decode_factors
+from omega.core.privacy import Account, withdrawn
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS, LEAST_SUCCESS, RANKED_BY
 from omega.core.types import PRIOR_SAMPLES, PRIOR_SUCCESS
 from omega.federation.board import Codes, new_basis, section
@@ -26,9 +27,10 @@ from omega.federation.collecting import Collected, Kin, ShardReport, collect
 from omega.federation.factors import FACTORS_S, Heard, longer, new_factors
 from omega.federation.history import History, Row, packed
 from omega.federation.lease import lease
-from omega.federation.merging import KEYS, merge, merged_moments, told
+from omega.federation.merging import KEYS, Merged, merge, merged_moments, told
 from omega.federation.neighbors import Audiences, are_due, audiences, neighbors
 from omega.federation.publishing import newest, publish, tidy
+from omega.federation.releasing import Released, highest, privacy, reason, release, shown_of
 from omega.federation.showing import Showing, showing
 from omega.federation.trends import HOURLY, PAST_S, Increment, added, increment, rising
 
@@ -38,10 +40,10 @@ if TYPE_CHECKING:
 
     from omega.core.artifacts.keys import SigningKey
     from omega.core.factors import Factors
-    from omega.core.ports import Engine, Integers, Strategy
+    from omega.core.ports import Engine, Integers, Releasing, Strategy
     from omega.core.shard_sums import ShardSums
     from omega.federation.collecting import Source
-    from omega.federation.merging import Merged, Told
+    from omega.federation.merging import Told
     from omega.federation.trends import Rule
 
 BASIS_S: Final = 24 * 3600
@@ -50,6 +52,8 @@ REFRESH_S: Final = 3 * 3600
 """The same sums are published again after this time: shards tell a board for six hours."""
 KEPT_FOLDER: Final = "sums"
 _BOARD, _BASIS, _FACTORS = Kind.BOARD.value, Kind.AUDIENCE.value, Kind.FACTORS.value
+_PRIVACY = Kind.PRIVACY.value
+_NOISED: Final = "private "
 _NEIGHBORS, _PUBLISHED = Kind.NEIGHBORS.value, "published/neighbors"
 
 
@@ -103,6 +107,8 @@ class RoundReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the titles' shares of the trend with those of the round before; None for the first."""
     l1: float | None = None
     """Half the sum of what they differ by: 0 the same, 1 nothing in common."""
+    privacy: Account | None = None
+    """What was spent, where sums are told with noise."""
 
 
 def run_round(
@@ -140,6 +146,8 @@ class _Round:
         told_of = {"resumed": resumed, "shards": tuple(collected.reports), "answered": collected.answered}
         if not collected.shards or collected.answered < federation.min_share * len(federation.sources):
             return self._end("too-few", "", told_of)
+        if (releasing := federation.strategy.releasing()) is not None:
+            return self._release(releasing, collected, told_of)
         inputs = self._inputs(collected.shards)
         last = self._history.last(published=True)
         if last and last.inputs == inputs and self._now - last.made_at < REFRESH_S:
@@ -179,6 +187,8 @@ class _Round:
         pending = {_BOARD: (version, board_bytes)}
         if basis_bytes and basis:
             pending[_BASIS] = (basis.version, basis_bytes)
+        if (last := self._last()) and last.inputs.startswith(_NOISED):
+            pending[_PRIVACY] = (1 + newest(federation.folder, Kind.PRIVACY), withdrawn().encode())
         if factors:
             pending[_FACTORS] = (factors.version, factors_bytes)
         kept = {f"shown/{region}": packed(**of._asdict()) for region, of in shown.items()}
@@ -220,6 +230,64 @@ class _Round:
         self._publish_pending()
         return report
 
+    def _release(self, releasing: Releasing, collected: Collected, told_of: dict[str, Any]) -> RoundReport:
+        """Tell what was released last, after a new release where one is due; nothing else of the sums is told."""
+        released = Released.of(self._history.kept("private"))
+        kept: dict[str, bytes] = {}
+        shown = Showing(**found) if (found := self._history.kept("private/shown")) else Showing.empty()
+        if not (why := reason(released, releasing, self._now)):
+            came, kept = self._came(collected.shards)
+            released = release(released, came, releasing, self._now)
+            shown = shown_of(released, shown, self._day)
+            kept |= {"private": _kept(released), "private/shown": _kept(shown)}
+        self._step("merged")
+        account = privacy(released, releasing, self._now, why)
+        inputs, last = f"{_NOISED}{account.releases}", self._last()
+        told_of = {**told_of, "privacy": account}
+        if why and last and last.inputs == inputs and self._now - last.made_at < REFRESH_S:
+            return self._end("unchanged", inputs, told_of)
+        version = 1 + max(newest(self._federation.folder, Kind.BOARD), last.version if last else 0)
+        board = self._board_of(shown, inputs, account).encode()
+        titles = len(self._federation.kin.catalog)
+        number = int((shown.households > 0).sum())
+        facts = {**told_of, "version": version, "titles": titles, "shown": number, "quality": _quality(shown)}
+        pending = {_BOARD: (version, board)}
+        pending[_PRIVACY] = (1 + newest(self._federation.folder, Kind.PRIVACY), account.encode())
+        report = self._end("published", inputs, facts, pending=pending, kept=kept)
+        self._step("written")
+        self._publish_pending()
+        return report
+
+    def _came(self, shards: Sequence[ShardSums]) -> tuple[Integers, dict[str, bytes]]:
+        """Return what came of each title since the last release, and what is to be kept of each shard."""
+        titles, kept = len(self._federation.kin.catalog), {}
+        came = np.zeros((titles, 2), np.int64)
+        for sums in shards:
+            name = f"private/{sums.facts.shard}"
+            before = self._history.kept(name).get("most", np.zeros((0, 2), np.int64))
+            most = highest(before, told(sums, self._day), titles)
+            came += most
+            came[: len(before)] -= before
+            kept[name] = packed(most=most)
+        return came, kept
+
+    def _board_of(self, shown: Showing, inputs: str, account: Account) -> Board:
+        """Return a board of released figures: without audiences, regions and what rises."""
+        kin = self._federation.kin
+        nothing = Codes(None, Merged.empty(), {})
+        return Board(
+            round=self._number,
+            lineage=kin.catalog.lineage,
+            epoch=kin.catalog.epoch,
+            space=kin.space,
+            made_at=int(self._now),
+            day=self._day,
+            basis=0,
+            inputs=inputs,
+            sections={"": section(shown, nothing, np.zeros(0, np.int64))},
+            privacy=account,
+        )
+
     def _end(self, outcome: str, inputs: str, facts: dict[str, Any], **written: Any) -> RoundReport:
         seconds = round(time.monotonic() - self._began_s, 3)
         report = RoundReport(
@@ -240,7 +308,7 @@ class _Round:
         if not pending:
             return 0
         try:
-            for kind in (_FACTORS, _BASIS, _NEIGHBORS, _BOARD):
+            for kind in (_FACTORS, _BASIS, _NEIGHBORS, _PRIVACY, _BOARD):
                 if kind in pending:
                     publish(federation.folder, {kind: pending[kind]}, federation.key, int(self._now))
                     self._step(f"published {kind}")
@@ -371,6 +439,10 @@ def _regions(sums: Sequence[ShardSums], shards: Sequence[Told]) -> dict[str, lis
         if one.facts.region:
             found.setdefault(one.facts.region, []).append(arrays)
     return {region: some for region, some in found.items() if not region or len(some) < len(shards)}
+
+
+def _kept(arrays: Released | Showing) -> bytes:
+    return packed(**arrays._asdict())
 
 
 def _samples(shard: Told) -> tuple[Integers, Integers]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omega.core.artifacts.manifest import Manifest
     from omega.core.audience import Board
     from omega.core.errors import OmegaError
+    from omega.core.privacy import Account
     from omega.core.shard_records import Shown
     from omega.core.wire import Header
 
@@ -43,13 +44,15 @@ class Merged:
     """The version of the basis that the codes are of."""
     codes: Mapping[int, bytes] = field(default_factory=dict)
     """Audience codes by title."""
+    privacy: Account | None = None
+    """What the board's figures cost, where they were told with noise."""
 
     @classmethod
     def of(cls, board: Board, region: str) -> Merged:
         """Return the part for a region."""
         section = board.section(region)
         codes = {row.title: row.audience for row in section.rows if row.audience}
-        return cls([row.shown for row in section.rows], section.removed, board.basis, codes)
+        return cls([row.shown for row in section.rows], section.removed, board.basis, codes, board.privacy)
 
 
 class Boards:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.identity.admission import Candidate
     from omega.core.ports import ShardStore
+    from omega.core.privacy import Account
     from omega.core.shard_records import Standing
     from omega.core.wire import Artifact, Pull, Push
     from omega.shard.answers import Receipt
@@ -102,6 +103,11 @@ class Shard:
     def header(self) -> Header:
         """What this shard's frames begin with."""
         return self._header
+
+    @property
+    def privacy(self) -> Account | None:
+        """What the figures that all shards tell together cost, if they are told with noise."""
+        return self._merged.privacy if self._merged else None
 
     async def sync(self, slot: int, push: Push) -> Answer:
         """Count what device `slot` pushes, if it wasn't yet, and answer once that is durable.

@@ -100,7 +100,7 @@ def test_what_can_never_work_is_one_line(omega: Omega, told: list[str], tmp_path
         (["http://127.0.0.1:1"], "has no token", 2),
         (["ftp://x", "--tokens", "op.key.pub"], "shard is 'ftp://x'", 2),
         (["--trends", "weekly"], "allowed: hourly, plan", 2),
-        (["--strategy", "mode"], "allowed: median, trimmed-mean, weighted-mean", 4),
+        (["--strategy", "mode"], "allowed: median, private, trimmed-mean, weighted-mean", 4),
         (["--min-share", "2"], "above 0 to 1", 2),
         (["--engine", "process-pool", "--address", "tcp://x"], "no address", 2),
     ]
@@ -139,3 +139,15 @@ def test_it_is_served_until_it_is_told_to_end(told: list[str], home: Path, omega
     assert "process_resident_memory_bytes" in metrics
     assert all(json.loads(line)["message"] for line in errors.splitlines())
     assert omega("federation", "status", "--json").json["board"] == 1
+
+
+def test_what_private_rounds_spend_is_told(omega: Omega, told: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("opendp", reason="needs the extra private")
+    a_file(tmp_path / "0.sums", 0, 5_000)
+    line = "privacy: epsilon 0.1968 of 4 a year at delta 1e-06, 1 releases, nothing below 171 samples"
+    found = omega("federation", "run", *told, "--strategy", "private")
+    assert line in found.out
+    assert line in omega("federation", "status").out
+    assert "0.1968" in omega("federation", "history").out
+    [report] = json.loads(omega("federation", "history", "--json").out)["rounds"]
+    assert (report["privacy"]["releases"], report["privacy"]["epsilon_a_year"], report["shown"]) == (1, 4.0, 1)

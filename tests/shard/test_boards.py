@@ -13,6 +13,7 @@ from omega.core.artifacts.keys import Keyring, SigningKey
 from omega.core.artifacts.manifest import Kind
 from omega.core.artifacts.shelf import Shelf
 from omega.core.audience import BOARDS_FOLDER, Board, BoardRow, Section
+from omega.core.privacy import Account
 from omega.core.shard_records import ALL_SLOTS, Figures
 from omega.core.wire import Ack, decode, encode
 from omega.shard.boards import FRESH_S, Boards
@@ -221,3 +222,15 @@ def test_no_tv_is_ever_sent_a_board(store: ShardStore, tmp_path: Path, caplog: p
         assert misplaced.kind is Kind.BOARD
 
     on_shard(store, play)
+
+
+def test_what_a_board_with_noise_cost_comes_with_it(tmp_path: Path) -> None:
+    account = Account(releases=3, released_at=NOW, epsilon_spent=0.34, epsilon_a_year=4.0, delta=1e-6, floor=270)
+    operator = Operator(tmp_path / "shelf")
+    operator.publish(a_board(a_row_of(7, 300), privacy=account))
+    boards = Boards(tmp_path / "shelf", KEYS)
+    boards.look(lambda *told: pytest.fail(str(told)))
+    told = boards.told(HEADER, "", NOW)
+    assert told
+    assert told.privacy == account
+    assert boards.told(HEADER, "", NOW + FRESH_S + 1) is None, "it goes with its board"

@@ -72,6 +72,7 @@ def pulled(random: Random, titles: Sequence[int], *, trending: int, similar: int
         artifacts=tuple(
             Artifact(kind, random.randrange(1, 300), random.randbytes(16), random.randrange(1 << 24))
             for kind in ArtifactKind
+            if kind is not ArtifactKind.PRIVACY  # few federations tell an account
         ),
     )
 

@@ -30,6 +30,7 @@ from omega.core.errors import OmegaError, TransportError
 from omega.core.factors import decode_factors
 from omega.core.neighbors import decode_neighbors
 from omega.core.ports import ARTIFACTS
+from omega.core.privacy import decode_privacy
 from omega.core.ranking_weights import decode_weights
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ if TYPE_CHECKING:
     from omega.core.factors import Factors
     from omega.core.neighbors import Neighbors
     from omega.core.ports import Fetched
+    from omega.core.privacy import Account
     from omega.core.ranking_weights import RankingWeights
     from omega.core.wire import Artifact
     from omega.device.brain import Brain
 
-    Small: TypeAlias = Basis | Factors | Neighbors | RankingWeights
+    Small: TypeAlias = Basis | Factors | Neighbors | Account | RankingWeights
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ _DECODED: Final[Mapping[Kind, Callable[[bytes], Small]]] = MappingProxyType(
         Kind.AUDIENCE: decode_basis,
         Kind.FACTORS: decode_factors,
         Kind.NEIGHBORS: decode_neighbors,
+        Kind.PRIVACY: decode_privacy,
         Kind.WEIGHTS: decode_weights,
     }
 )

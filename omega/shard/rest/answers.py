@@ -15,6 +15,7 @@ from omega.shard.rest import replies
 from omega.shard.rest.routes import LAST_START, RefusedError
 
 if TYPE_CHECKING:
+    from omega.core.privacy import Account
     from omega.core.shard_records import DeviceRow
     from omega.core.types import Title
     from omega.core.wire import Trend
@@ -69,6 +70,7 @@ class Answers:
             samples=samples,
             worker=facts.worker,
             since=self._since(),
+            privacy=_privacy(self._inquiry.shard.privacy),
         )
 
     async def device(self, id: str) -> replies.Device:  # noqa: A002  (the path's own name)
@@ -174,3 +176,7 @@ def _date(day: int) -> date:
 def _figures(row: Trend) -> replies.Figures:
     context = None if row.slot is None else replies.Context(*time_and_day(row.slot))
     return replies.Figures(context, row.households, row.success, row.momentum)
+
+
+def _privacy(told: Account | None) -> replies.Privacy | None:
+    return replies.Privacy(**msgspec.structs.asdict(told)) if told else None

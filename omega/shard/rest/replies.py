@@ -56,6 +56,23 @@ class Since(Reply, frozen=True):
     """Syncs in the queue, now."""
 
 
+class Privacy(Reply, frozen=True):
+    """What was spent on figures with noise, in the words of differential privacy."""
+
+    releases: Count
+    released_at: Count
+    """Unix seconds; 0: never."""
+    epsilon_spent: Annotated[float, msgspec.Meta(ge=0)]
+    """In the last 365 days."""
+    epsilon_a_year: Annotated[float, msgspec.Meta(ge=0)]
+    """The budget."""
+    delta: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    floor: Count
+    """Fewer samples of a title aren't told."""
+    why: str
+    """Why nothing new was released in the last round, if so."""
+
+
 class Stats(Reply, frozen=True):
     """A shard in figures."""
 
@@ -74,6 +91,8 @@ class Stats(Reply, frozen=True):
     """Of these titles, as shown."""
     worker: Count
     since: Since
+    privacy: Privacy | None
+    """Of the federation's board; None where its figures are told without noise."""
 
 
 class Device(Reply, frozen=True):

@@ -38,7 +38,7 @@ Home = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="What the federation remembers.", show_default="OMEGA_HOME/federation"),
 ]
-Strategy = Annotated[str, typer.Option(help="How shards are made one: weighted-mean, median, trimmed-mean.")]
+Strategy = Annotated[str, typer.Option(help="How shards are made one: weighted-mean, median, trimmed-mean, private.")]
 Engine = Annotated[str, typer.Option(help="Where titles are merged: process-pool, dask.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="How many of its processes; 1 is this one.")]
 Address = Annotated[str, typer.Option(help="Of dask's scheduler, tcp:// or tls://.", show_default="none")]
@@ -71,5 +71,16 @@ def summary(report: RoundReport) -> str:
     told = f"round {report.number}: {report.outcome}, {report.answered} of {len(report.shards)} shards answered"
     if not report.version:
         return told
+    if report.privacy:
+        return f"{told}; board {report.version} shows {report.shown:,} titles"
     rising = f", {report.rising:,} rising" if report.rising else ""
     return f"{told}; board {report.version} shows {report.shown:,} of {report.titles:,} titles{rising}"
+
+
+def account(report: RoundReport) -> str:
+    """Return what was spent of the year's privacy in one line; empty where nothing is told with noise."""
+    if not (spent := report.privacy):
+        return ""
+    of = f"epsilon {spent.epsilon_spent:.4g} of {spent.epsilon_a_year:.4g} a year at delta {spent.delta:g}"
+    told = f"privacy: {of}, {spent.releases:,} releases, nothing below {spent.floor:,} samples"
+    return f"{told}; {spent.why}" if spent.why else told

@@ -11,7 +11,19 @@ from omega_cli import options, render
 from omega_cli.commands.federation import asked
 
 EPILOG = "Example: omega federation history --limit 5"
-_COLUMNS = (">round", "when", "outcome", ">board", "shards", ">shown", ">rising", ">quality", ">cosine", ">seconds")
+_COLUMNS = (
+    ">round",
+    "when",
+    "outcome",
+    ">board",
+    "shards",
+    ">shown",
+    ">rising",
+    ">quality",
+    ">cosine",
+    ">seconds",
+    ">epsilon",
+)
 
 
 def history(
@@ -38,6 +50,7 @@ def history(
             f"{one.quality:.3f}",
             "" if one.cosine is None else f"{one.cosine:.4f}",
             f"{one.seconds:.2f}",
+            f"{one.privacy.epsilon_spent:.4g}" if one.privacy else "",
         )
         for one in reports
     ]

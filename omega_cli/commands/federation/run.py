@@ -57,5 +57,7 @@ def run(
     else:
         render.rich(render.table(asked.TABLE, asked.table(report)))
         render.line(asked.summary(report))
+        if account := asked.account(report):
+            render.line(account)
     if report.outcome == "too-few":
         raise typer.Exit(TOO_FEW)

@@ -26,5 +26,7 @@ def status(home: asked.Home = None, json: options.Json = False) -> None:
         return
     render.rich(render.table(asked.TABLE, asked.table(reports[0])))
     render.line(asked.summary(reports[0]))
+    if account := asked.account(reports[0]):
+        render.line(account)
     if board:
         render.line(f"board {board.version} is of {render.moment(board.made_at, UTC)}, told for six hours")

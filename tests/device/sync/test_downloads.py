@@ -20,6 +20,7 @@ from omega.core.artifacts.shelf import Shelf
 from omega.core.audience import Basis
 from omega.core.catalog import Catalog
 from omega.core.errors import ArtifactError, CatalogError, InputError, ModelError, OmegaError, TransportError
+from omega.core.privacy import Account, withdrawn
 from omega.core.ranking_weights import RankingWeights, encode_weights
 from omega.core.shard_records import TASTE_SPACE
 from omega.core.testing.fakes import FakeEmbedder
@@ -154,6 +155,21 @@ def test_weights_and_the_map_of_audiences_are_used_at_once_and_after_a_restart(t
     (tv.accepted.folder / made[1].sha256).write_bytes(b"damaged")
     tv.restart()
     assert taken(tv.accepted) == [weights]
+
+
+def test_what_others_figures_cost_is_told_after_a_restart_too_until_it_is_taken_back(tv: Tv) -> None:
+    account = Account(releases=3, released_at=9, epsilon_spent=0.5, epsilon_a_year=4.0, delta=1e-6, floor=171)
+    made = tv.shelf.publish(account.encode(), Kind.PRIVACY, KEY, made_at=0)
+    tv.give_out()
+    assert tv.brain.status().privacy is None
+    tv.fetch(to_wire(made.named))
+    assert tv.brain.status().privacy == account
+    tv.restart()
+    assert taken(tv.accepted) == [account]
+    made = tv.shelf.publish(withdrawn().encode(), Kind.PRIVACY, KEY, made_at=0)
+    tv.give_out()
+    tv.fetch(to_wire(made.named))
+    assert tv.brain.status().privacy is None
 
 
 @pytest.mark.parametrize("kind", [Kind.WEIGHTS, Kind.AUDIENCE])

@@ -15,6 +15,7 @@ from omega.core.testing.federation_contract import (
     totals_of,
 )
 from omega_plugins.strategies.median import Median
+from omega_plugins.strategies.private import Private
 from omega_plugins.strategies.trimmed_mean import TrimmedMean
 from omega_plugins.strategies.weighted_mean import WeightedMean
 
@@ -27,6 +28,11 @@ class TestWeightedMean(StrategyContract):
 class TestMedian(StrategyContract):
     def make(self) -> Strategy:
         return Median()
+
+
+class TestPrivate(StrategyContract):
+    def make(self) -> Strategy:
+        return Private()
 
 
 class TestTrimmedMean(StrategyContract):
@@ -146,5 +152,5 @@ def test_one_liar_moves_the_pooled_sums_at_will() -> None:
 
 def test_all_are_found_by_name() -> None:
     found = registry(strict=True)
-    for strategy in (WeightedMean, Median, TrimmedMean):
+    for strategy in (WeightedMean, Median, TrimmedMean, Private):
         assert found.strategy(strategy.NAME) is strategy

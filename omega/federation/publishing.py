@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from omega.core.artifacts.keys import SigningKey
     from omega.core.artifacts.manifest import Manifest
 
-KEPT_BOARDS: Final = 24
-"""Older ones are removed: shards read the newest sound one, and TVs none."""
+KEPT: Final = 24
+"""Older boards and accounts of privacy are removed: shards and TVs read the newest sound one."""
 
 
 def shelf_of(folder: Path, kind: Kind) -> Shelf:
@@ -54,16 +54,17 @@ def _is_there(shelf: Shelf, kind: Kind, version: int, data: bytes) -> bool:
 
 
 def tidy(folder: Path) -> None:
-    """Remove boards beyond the newest KEPT_BOARDS: the manifest first, so that none names what isn't there."""
-    shelf = shelf_of(folder, Kind.BOARD)
-    boards = [found for found in shelf.manifests() if found.kind is Kind.BOARD]
-    old, kept = boards[:-KEPT_BOARDS], boards[-KEPT_BOARDS:]
-    needed = {name for manifest in kept for name in _files(manifest)}
-    for manifest in old:
-        for name in _files(manifest):
-            if name not in needed:
-                with suppress(OSError):
-                    (shelf.folder / name).unlink()
+    """Remove all but the newest of what rounds publish: the manifest first, so that none names what isn't there."""
+    for kind in (Kind.BOARD, Kind.PRIVACY):
+        shelf = shelf_of(folder, kind)
+        found = shelf.manifests() if shelf.folder.is_dir() else []
+        old = [manifest for manifest in found if manifest.kind is kind][:-KEPT]
+        needed = {name for manifest in found if manifest not in old for name in _files(manifest)}
+        for manifest in old:
+            for name in _files(manifest):
+                if name not in needed:
+                    with suppress(OSError):
+                        (shelf.folder / name).unlink()
 
 
 def _files(manifest: Manifest) -> list[str]:

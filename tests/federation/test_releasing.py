@@ -20,7 +20,7 @@ from omega.core.privacy import Account, decode_privacy, withdrawn
 from omega.core.shard_records import HALF_LIVES_DAYS
 from omega.federation.history import History
 from omega.federation.merging import told
-from omega.federation.publishing import shelf_of
+from omega.federation.publishing import KEPT, shelf_of
 from omega.federation.releasing import (
     LEAST_SAMPLES,
     RELEASE_S,
@@ -171,6 +171,14 @@ def test_tvs_are_told_the_account_that_the_board_has_until_figures_have_no_noise
     assert account().epsilon_spent > 0
     go(tmp_path, {1: 500}, hour=48, strategy=WeightedMean())
     assert account() == withdrawn()
+
+
+def test_old_accounts_are_removed_and_the_newest_are_whole(tmp_path: Path) -> None:
+    for day in range(KEPT + 3):
+        go(tmp_path, {1: 500 * (day + 1)}, hour=24 * day)
+    shelf = shelf_of(tmp_path / "shelf", Kind.PRIVACY)
+    accounts = [one for one in shelf.verify(KEYS) if one.kind is Kind.PRIVACY]
+    assert [decode_privacy(shelf.read(one)).releases for one in accounts] == list(range(4, KEPT + 4))
 
 
 @pytest.mark.parametrize("data", [b"", b"\x80", b"x" * 5_000, msgspec.msgpack.encode({"format": "omega privacy 2"})])

@@ -19,7 +19,7 @@ from omega.core.factors import decode_factors
 from omega.federation.factors import arrays_of
 from omega.federation.history import History
 from omega.federation.lease import lease
-from omega.federation.publishing import KEPT_BOARDS
+from omega.federation.publishing import KEPT
 from omega.federation.round import BASIS_S, REFRESH_S, run_round
 from omega_plugins.strategies.median import Median
 from tests.federation.making import KEYS, NOW, boards, clock, federation, source, sums_of
@@ -172,9 +172,9 @@ def test_what_rises_is_marked(tmp_path: Path) -> None:
 
 
 def test_old_boards_are_removed_and_what_is_left_is_whole(tmp_path: Path) -> None:
-    for hour in range(KEPT_BOARDS + 6):
+    for hour in range(KEPT + 6):
         go(tmp_path, *two_shards(hour, more=hour), hour=hour)
-    assert list(boards(tmp_path)) == list(range(7, KEPT_BOARDS + 7))
+    assert list(boards(tmp_path)) == list(range(7, KEPT + 7))
 
 
 def test_one_round_at_a_time(tmp_path: Path) -> None:

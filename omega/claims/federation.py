@@ -221,7 +221,7 @@ def _sums(catalog: Catalog, shard: int, rows: int, day: int) -> ShardSums:
         samples=array("q", samples.tolist()),
         success_milli=array("q", random.integers(0, 1000 * samples + 1).tolist()),
         households=array("q", random.integers(0, samples + 1).tolist()),
-        replaced=array("q", (samples // 3).tolist()),
+        progress=array("q", (samples // 3).tolist()),
         trends=array("d", (random.random((len(keys), 4)) * samples[:, None]).ravel().tolist()),
         audience_title=array("I", heard.tolist()),
         audience=array("f", np.hstack([codes, codes * random.normal(0, 3, (len(heard), 44))]).ravel().tolist()),

@@ -53,7 +53,7 @@ _COLUMNS: Final = (
     ("samples", "q", 1),
     ("success_milli", "q", 1),
     ("households", "q", 1),
-    ("replaced", "q", 1),
+    ("progress", "q", 1),
     ("trends", "d", _TRENDS),
     ("audience_title", "I", 1),
     ("audience", "f", _HEARD),
@@ -98,10 +98,11 @@ class Columns:
     """(n,) i8"""
     households: array[int]
     """(n,) i8"""
-    replaced: array[int]
-    """(n,) i8: how often what the shard shows of the row was replaced, each time by three households that came or went.
+    progress: array[int]
+    """(n,) i8: 4 x how often three households that came or went made a turn, + how many have since, 0..3.
 
-    When it moved by 2, three of them have done so in between.
+    A turn ends when what the shard shows of the row is replaced, or when three more have come in one fold. All of a
+    turn's households differ; one may be in several turns.
     """
     trends: array[float]
     """(n, len(HALF_LIVES_DAYS)) f8"""
@@ -264,7 +265,7 @@ def _check(facts: Facts, columns: Columns) -> None:
     last = max((column[-1] for column in (columns.title, columns.audience_title) if column), default=0)
     if last >= facts.titles:
         raise SumsError("title", f"title is {last}, allowed: 0..{facts.titles - 1}, as its catalog has: leave it out")
-    for name in ("samples", "success_milli", "households", "replaced"):
+    for name in ("samples", "success_milli", "households", "progress"):
         _check_range(name, getattr(columns, name), MAX_SAMPLES * (1000 if name == "success_milli" else 1))
     if any(map(operator.gt, columns.success_milli, (1000 * samples for samples in columns.samples))):
         raise SumsError("success", "success_milli is above 1000 a sample, allowed: 0..1000: correct the sums")

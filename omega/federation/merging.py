@@ -48,19 +48,22 @@ class Told(NamedTuple):
     keys: Integers
     """(n,) title x KEYS + slot, ascending."""
     sums: Integers
-    """(4, n) samples, success in thousandths, households, how often they were shown anew."""
+    """(4, n) samples, success in thousandths, households, progress."""
     trends: Doubles
     """(n, half-lives)"""
     heard_titles: Integers
     """(m,) ascending"""
     heard: Doubles
     """(m, 1 + TASTE_NUMBERS) decayed number of taste codes, and their decayed sum."""
+    shard: int
+    """Its number."""
 
     def part(self, first: int, end: int) -> Told:
         """Return the titles from `first` to before `end`."""
         rows = slice(*np.searchsorted(self.keys, (first * KEYS, end * KEYS)))
         some = slice(*np.searchsorted(self.heard_titles, (first, end)))
-        return Told(self.keys[rows], self.sums[:, rows], self.trends[rows], self.heard_titles[some], self.heard[some])
+        heard = self.heard_titles[some], self.heard[some]
+        return Told(self.keys[rows], self.sums[:, rows], self.trends[rows], *heard, self.shard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,10 @@ class Merged:
     samples: Integers
     success_milli: Integers
     households: Integers
-    replaced: Integers
-    """How often the shards replaced what they show of the row, together."""
-    tellers: Integers
-    """How many shards told of the row."""
+    shards: Integers
+    """(s,) who told, by number."""
+    progress: Integers
+    """(n, s) each one's, as `Columns.progress`."""
     trends: Doubles
     """(n, half-lives) as of the day that `told` was called with."""
     heard_titles: Integers
@@ -86,7 +89,8 @@ class Merged:
     def empty(cls) -> Merged:
         """Return nothing."""
         none = np.zeros(0, np.int64)
-        return cls(none, none, none, none, none, none, np.zeros((0, len(_HALF_LIVES))), none, np.zeros((0, _HEARD)))
+        nobody = np.zeros((0, 0), np.int64)
+        return cls(none, none, none, none, none, nobody, np.zeros((0, len(_HALF_LIVES))), none, np.zeros((0, _HEARD)))
 
     @property
     def whole(self) -> NDArray[np.bool_]:
@@ -104,14 +108,14 @@ def told(sums: ShardSums, day: int) -> Told:
     """
     columns, age = sums.columns, max(day - sums.facts.day, 0)
     keys = np.asarray(columns.title, np.int64) * KEYS + np.asarray(columns.slot, np.int64)
-    numbers = columns.samples, columns.success_milli, columns.households, columns.replaced
+    numbers = columns.samples, columns.success_milli, columns.households, columns.progress
     counts = np.stack([np.asarray(column) for column in numbers])
     counts[2] = np.minimum(counts[2], np.maximum(counts[0], MAX_TAGS))
     trends = np.asarray(columns.trends).reshape(-1, len(_HALF_LIVES)) * np.exp2(-age / _HALF_LIVES)
     heard = np.asarray(columns.audience, np.float64).reshape(-1, _HEARD) * 2.0 ** (-age / AUDIENCE_HALF_LIFE_DAYS)
     heard[:, 1:] = np.clip(heard[:, 1:], LEAST_TASTE * heard[:, :1], MOST_TASTE * heard[:, :1])
     heard_titles = np.asarray(columns.audience_title, np.int64)
-    return Told(keys, counts, np.minimum(trends, counts[0][:, None]), heard_titles, heard)
+    return Told(keys, counts, np.minimum(trends, counts[0][:, None]), heard_titles, heard, sums.facts.shard)
 
 
 def merged_moments(shards: Sequence[ShardSums], day: int, strategy: Strategy) -> Doubles:
@@ -146,7 +150,8 @@ def merge(shards: Sequence[Told], strategy: Strategy, engine: Engine) -> Merged:
     """Return what these shards, one at least, say together by a strategy, its parts worked on by an engine."""
     work = partial(merge_part, strategy, totals_of(shards))
     found = list(engine.map(work, parts_of(shards)))
-    return Merged(*(np.concatenate([getattr(part, name) for part in found]) for name in Merged.__slots__))
+    whole = {name: np.concatenate([getattr(part, name) for part in found]) for name in Merged.__slots__}
+    return Merged(**whole | {"shards": found[0].shards})
 
 
 def parts_of(shards: Sequence[Told]) -> Iterator[list[Told]]:
@@ -164,13 +169,11 @@ def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told
     keys = np.unique(np.concatenate([shard.keys for shard in shards]))
     titles = np.unique(np.concatenate([shard.heard_titles for shard in shards]))
     sums = np.zeros((4, len(shards), len(keys)), np.int64)
-    samples, success, households, replaced = sums
+    samples, success, households, progress = sums
     trends = np.zeros((len(shards), len(keys), len(_HALF_LIVES)))
     heard = np.zeros((len(shards), len(titles), _HEARD))
-    tellers = np.zeros(len(keys), np.int64)
     for at, shard in enumerate(shards):
         rows = np.searchsorted(keys, shard.keys)
-        tellers[rows] += 1
         sums[:, at, rows], trends[at, rows] = shard.sums, shard.trends
         heard[at, np.searchsorted(titles, shard.heard_titles)] = shard.heard
     found = strategy.merge(SumsOfShards(samples, success, households, trends), totals)
@@ -180,8 +183,8 @@ def merge_part(strategy: Strategy, totals: TotalsOfShards, shards: Sequence[Told
         found.samples[0],
         found.success_milli[0],
         found.households[0],
-        replaced.sum(axis=0),
-        tellers,
+        np.asarray([shard.shard for shard in shards], np.int64),
+        progress.T,
         found.trends[0],
         titles,
         together,

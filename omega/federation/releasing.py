@@ -115,23 +115,15 @@ def shown_of(released: Released, before: Showing, day: int) -> Showing:
     titles = np.flatnonzero(numbers >= released.floor)
     success = np.clip(np.rint(released.success_milli[titles]).astype(np.int64), 0, 1000 * numbers[titles])
     trends = np.clip(released.samples[titles], 0.0, numbers[titles, None])
-    now = Showing(
-        titles,
-        numbers[titles],
-        success,
-        numbers[titles],
-        np.full(len(titles), day),
-        trends,
-        np.zeros(len(titles), np.int64),
-    )
+    shown = titles, numbers[titles], success, numbers[titles], np.full(len(titles), day), trends
     kept = ~np.isin(before.titles, titles) & ((before.households > 0) | (before.day > day - HIDDEN_DAYS))
     if not kept.any():
-        return now
+        return Showing.alone(*shown)
     zeros = np.zeros(int(kept.sum()), np.int64)
     since = np.where(before.households[kept] > 0, day, before.day[kept])
-    hidden = Showing(before.titles[kept], zeros, zeros, zeros, since, np.zeros((len(zeros), len(_HALF_LIVES))), zeros)
-    order = np.argsort(np.concatenate([now.titles, hidden.titles]))
-    return Showing(*(np.concatenate([mine, theirs])[order] for mine, theirs in zip(now, hidden, strict=True)))
+    hidden = before.titles[kept], zeros, zeros, zeros, since, np.zeros((len(zeros), len(_HALF_LIVES)))
+    order = np.argsort(np.concatenate([shown[0], hidden[0]]))
+    return Showing.alone(*(np.concatenate([mine, theirs])[order] for mine, theirs in zip(shown, hidden, strict=True)))
 
 
 def privacy(released: Released, releasing: Releasing, now: float, why: str) -> Account:

@@ -234,7 +234,7 @@ class _Round:
         """Tell what was released last, after a new release where one is due; nothing else of the sums is told."""
         released = Released.of(self._history.kept("private"))
         kept: dict[str, bytes] = {}
-        shown = Showing(**found) if (found := self._history.kept("private/shown")) else Showing.empty()
+        shown = Showing.of(found) if (found := self._history.kept("private/shown")) else Showing.empty()
         if not (why := reason(released, releasing, self._now)):
             came, kept = self._came(collected.shards)
             released = release(released, came, releasing, self._now)
@@ -335,7 +335,7 @@ class _Round:
 
     def _shown(self, region: str) -> Showing:
         kept = self._history.kept(f"shown/{region}")
-        return Showing(**kept) if kept else Showing.empty()
+        return Showing.of(kept) if kept else Showing.empty()
 
     def _board(self) -> Board | None:
         data = self._history.kept_bytes("board")
@@ -375,7 +375,7 @@ class _Round:
             if before.space == federation.kin.space and self._now - made_at < FACTORS_S:
                 return None, b""
         known = self._history.kept("factors shown")
-        steady = shown.unchanged(Showing(**known)) if known else np.zeros(0, np.int64)
+        steady = shown.unchanged(Showing.of(known)) if known else np.zeros(0, np.int64)
         told_titles = shown.titles[shown.households >= LEAST_HOUSEHOLDS]
         version = 1 + max(newest(federation.folder, Kind.FACTORS), before.version if before else 0)
         found = new_factors(sums, told_titles, steady, before, version=version, space=federation.kin.space)

@@ -9,7 +9,7 @@ import numpy as np
 from omega.core.shard_records import HALF_LIVES_DAYS
 from omega.core.shard_sums import Columns
 from omega_storage.shard_likeness import KEYS
-from omega_storage.shard_sums import believed, faded, since_of
+from omega_storage.shard_sums import believed, faded, progress_of
 
 if TYPE_CHECKING:
     from array import array
@@ -36,7 +36,7 @@ def columns_of(rows: Sequence[Sequence[Any]], audiences: Sequence[Sequence[Any]]
             (found.households, households),
         ):
             column.extend(values)
-        found.replaced.frombytes(since_of(since)[0].astype("<i8").tobytes())
+        found.progress.frombytes(progress_of(since).astype("<i8").tobytes())
         told = believed(np.frombuffer(b"".join(trends)).reshape(len(keys), -1), np.asarray(households, np.int64))
         _extend(found.trends, told * worth)
     if audiences:

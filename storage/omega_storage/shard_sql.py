@@ -145,7 +145,7 @@ class SqlShardStore(ShardLikeness):
                 *zip(rows.shown, shown, strict=True),
             ):
                 array[place] = values
-            rows.replaced[place], rows.since[place] = since_of(since)
+            rows.turns[place], rows.since[place] = since_of(since)
             rows.trends[place] = np.frombuffer(b"".join(trends)).reshape(len(place), -1)
             for at, *sketch in zip(place.tolist(), households, theta, tags, strict=True):
                 rows.sketches[at] = Sketch(*sketch)

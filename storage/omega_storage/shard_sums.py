@@ -122,19 +122,19 @@ class Rows:
     sketches: list[Sketch]
     shown: Integers
     """(3, m) households, samples and day as shown: 0 where none do yet, households -1 where none do any more."""
-    replaced: Integers
-    """(m,) how often the shown figures were, by three households or more."""
+    turns: Integers
+    """(m,) how often three households came or went; see `omega.core.shard_sums.Columns.progress`."""
     since: Integers
-    """(m, LEAST_HOUSEHOLDS) tags of households that came or went since then, the first of them; -1 for no more."""
+    """(m, LEAST_HOUSEHOLDS) tags of households that came or went since then, some of them; -1 for no more."""
 
     @classmethod
     def empty(cls, count: int) -> Rows:
         """Return rows of nothing."""
-        samples, success, day, replaced = (np.zeros(count, np.int64) for _ in range(4))
+        samples, success, day, turns = (np.zeros(count, np.int64) for _ in range(4))
         trends = np.zeros((count, len(HALF_LIVES_DAYS)))
         sketches = [Sketch() for _ in range(count)]
         nobody = np.full((count, LEAST_HOUSEHOLDS), -1)
-        return cls(samples, success, day, trends, sketches, np.zeros((3, count), np.int64), replaced, nobody)
+        return cls(samples, success, day, trends, sketches, np.zeros((3, count), np.int64), turns, nobody)
 
     def age(self, day: Integers | int) -> None:
         """Bring the trends to a day, or (m,) days; never back."""
@@ -164,7 +164,7 @@ class Rows:
                     self.sketches[where].remove(tag)
 
     def _note(self, place: Integers, tags: Integers) -> None:
-        """Add tags (n,) to those that came or went at `place` (n,)."""
+        """Add tags (n,) to those that came or went at `place` (n,); of several turns the last one's stay."""
         rows, columns = np.nonzero(self.since >= 0)
         known = rows << _TAG_BITS | self.since[rows, columns]
         pairs = np.unique(np.concatenate([known, place << _TAG_BITS | tags]))
@@ -172,6 +172,7 @@ class Rows:
         column = at - np.searchsorted(of_row, of_row)
         kept = column < LEAST_HOUSEHOLDS
         self.since[of_row[kept], column[kept]] = pairs[kept] & (TAG_RANGE - 1)
+        self.turns += np.maximum(np.bincount(of_row, minlength=len(self.turns)) // LEAST_HOUSEHOLDS - 1, 0)
 
     def merge(self, other: Rows) -> None:
         """Add the rows of another name of the same titles."""
@@ -218,13 +219,13 @@ class Rows:
 
     def mark_shown(self, places: Integers) -> None:
         """Take note that the shown figures at these places were replaced, and whether by three households."""
-        self.replaced[places] += (self.since[places] >= 0).all(axis=1)
+        self.turns[places] += (self.since[places] >= 0).all(axis=1)
         self.since[places] = -1
 
     def packed_since(self) -> list[bytes]:
         """Return who came or went since, of each row, as it is stored."""
         numbers = np.zeros((len(self.since), 1 + LEAST_HOUSEHOLDS), "<u4")
-        numbers[:, 0] = (self.replaced << 2 | (self.since >= 0).sum(axis=1)) & (TAG_RANGE - 1)
+        numbers[:, 0] = (self.turns << 2 | (self.since >= 0).sum(axis=1)) & (TAG_RANGE - 1)
         numbers[:, 1:] = np.maximum(self.since, 0)
         whole, width = numbers.tobytes(), numbers.shape[1] * 4
         return [whole[at : at + width] for at in range(0, len(whole), width)]
@@ -237,8 +238,13 @@ class Rows:
         return ranks
 
 
+def progress_of(packed: Sequence[bytes]) -> Integers:
+    """Return (m,) how far rows are, from what is stored; see `omega.core.shard_sums.Columns.progress`."""
+    return np.frombuffer(b"".join(packed), "<u4").reshape(len(packed), 1 + LEAST_HOUSEHOLDS)[:, 0].astype(np.int64)
+
+
 def since_of(packed: Sequence[bytes]) -> tuple[Integers, Integers]:
-    """Return (m,) how often shown figures were replaced, and (m, LEAST_HOUSEHOLDS) tags, from what is stored."""
+    """Return (m,) turns and (m, LEAST_HOUSEHOLDS) tags, from what is stored."""
     numbers = np.frombuffer(b"".join(packed), "<u4").reshape(len(packed), 1 + LEAST_HOUSEHOLDS).astype(np.int64)
     there = np.arange(LEAST_HOUSEHOLDS) < (numbers[:, :1] & 3)
     return numbers[:, 0] >> 2, np.where(there, numbers[:, 1:], -1)

@@ -49,7 +49,7 @@ def a_file(path: Path, shard: int, households: int) -> Path:
         samples=samples,
         success_milli=success,
         households=samples,
-        replaced=array("q", [1]),
+        progress=array("q", [1]),
         trends=trends,
         audience_title=array("I"),
         audience=array("f"),

@@ -43,7 +43,7 @@ def some_columns() -> Columns:
         samples=array("q", [2, 2, 40]),
         success_milli=array("q", [1_900, 1_900, 31_000]),
         households=array("q", [2, 2, 33]),
-        replaced=array("q", [0, 0, 9]),
+        progress=array("q", [0, 0, 9]),
         trends=array("d", [1.5] * 8 + [0.0, 3.25, 20.0, 39.5]),
         audience_title=array("I", [5]),
         audience=array("f", [30.0, *(-0.5 * place for place in range(44))]),

@@ -54,7 +54,7 @@ def sums_of(
     shard: int = 0,
     *,
     each: int = 2,
-    replaced: int = 0,
+    progress: int = 0,
     milli: int = 900,
     trend: float | None = None,
     tastes: Mapping[int, np.ndarray[Any, Any]] | None = None,
@@ -69,7 +69,7 @@ def sums_of(
             columns.samples.append(each * count)
             columns.success_milli.append(milli * each * count)
             columns.households.append(count)
-            columns.replaced.append(replaced)
+            columns.progress.append(progress)
             columns.trends.extend([each * count if trend is None else trend] * 4)
     for title, heard in sorted((tastes or {}).items()):
         columns.audience_title.append(title)
@@ -91,7 +91,7 @@ def drawn(shard: int, rows: int, random: np.random.Generator, titles: int | None
         samples=array("q", samples.tolist()),
         success_milli=array("q", random.integers(0, 1000 * samples + 1).tolist()),
         households=array("q", random.integers(0, samples + 1).tolist()),
-        replaced=array("q", (samples // 3).tolist()),
+        progress=array("q", (samples // 3).tolist()),
         trends=array("d", (random.random((len(keys), 4)) * samples[:, None]).ravel().tolist()),
         audience_title=array("I", heard.tolist()),
         audience=array("f", np.hstack([counts, counts * random.normal(0, 3, (len(heard), 44))]).ravel().tolist()),

@@ -58,7 +58,7 @@ class _Row:
         self.trends = [0.0] * len(HALF_LIVES_DAYS)
         self.theta, self.tags = TAG_RANGE, set[int]()
         self.shown: Figures | None = None
-        self.replaced, self.since = 0, set[int]()
+        self.turns, self.since = 0, set[int]()
         self.hidden_day = 0
 
     def age(self, day: int) -> None:
@@ -86,6 +86,8 @@ class _Row:
 
     def settle(self) -> None:
         """Bring the sums within their bounds, and replace what is shown where it is time to."""
+        self.turns += max(len(self.since) // LEAST_HOUSEHOLDS - 1, 0)
+        self.since = set(sorted(self.since)[:LEAST_HOUSEHOLDS])
         self.samples = max(self.samples, 0)
         self.success = min(max(self.success, 0), 1000 * self.samples)
         self.trends = [max(trend, 0.0) for trend in self.trends]
@@ -109,7 +111,7 @@ class _Row:
         return len(self.since) >= LEAST_HOUSEHOLDS and news
 
     def _show(self, figures: Figures | None) -> None:
-        self.shown, self.replaced = figures, self.replaced + (len(self.since) >= LEAST_HOUSEHOLDS)
+        self.shown, self.turns = figures, self.turns + (len(self.since) >= LEAST_HOUSEHOLDS)
         self.since.clear()
 
     def figures(self) -> Figures:
@@ -335,7 +337,7 @@ class MemoryShardStore(ShardStore):
                 found.samples.append(row.samples)
                 found.success_milli.append(row.success)
                 found.households.append(row.households)
-                found.replaced.append(row.replaced)
+                found.progress.append(row.turns << 2 | len(row.since))
                 age = max(day - row.day, 0)
                 told = zip(row.told_trends(), HALF_LIVES_DAYS, strict=True)
                 found.trends.extend(trend * 2 ** (-age / days) for trend, days in told)

@@ -123,7 +123,7 @@ def as_now(merged: Merged, day: int, least: int) -> Showing:
     rows = merged.whole & (merged.households >= least)
     days = np.full(int(rows.sum()), day)
     columns = merged.samples[rows], merged.success_milli[rows], merged.households[rows]
-    return Showing(merged.keys[rows] // 16, *columns, days, merged.trends[rows], merged.replaced[rows])
+    return Showing.alone(merged.keys[rows] // 16, *columns, days, merged.trends[rows])
 
 
 def shows_at_once(_before: Showing, merged: Merged, day: int) -> Showing:

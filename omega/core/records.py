@@ -43,6 +43,8 @@ class WatchRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its place, from 1, in a list that had been recommended; None when it was in none."""
     shared: bool = False
     """It went into the ledger, here or on the TV that it came from; it never will again."""
+    propensity: float | None = None
+    """How probable it was at its place in that list, where chance decided; None: its score did. It stays on the TV."""
 
     @property
     def reward(self) -> float:

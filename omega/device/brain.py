@@ -5,19 +5,21 @@ Nothing is written, logged or called through a hook while a recommendation is ma
 
 from __future__ import annotations
 
+import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 import omega
-from omega.core.errors import InputError, shown
+from omega.core.errors import InputError, StoreError, shown
+from omega.core.experiments import Experiments
 from omega.core.parsing import check_event, check_profile
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
 from omega.core.types import Recommendation, ViewContext, pattern_id, success_rate
-from omega.device import backup, ranking
+from omega.device import backup, exploring, ranking
 from omega.device.asking import Asking
 from omega.device.backup import Document, Restored
 from omega.device.explain import explained
@@ -25,7 +27,7 @@ from omega.device.household import Household
 from omega.device.memory import words as memory_words
 from omega.device.memory.skill_library import Progress
 from omega.device.moving import following
-from omega.device.observe import day_of, midnight, title_of, trusted, watch_of
+from omega.device.observe import Offer, day_number, day_of, midnight, title_of, trusted, watch_of
 from omega.device.others import heard
 from omega.device.privacy import Privacy, privacy
 from omega.device.ranking import Place, Weights
@@ -35,12 +37,13 @@ from omega.device.sync.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
     from random import Random
 
     from omega.core.audience import Basis
     from omega.core.catalog import Catalog
+    from omega.core.experiments import Arm, Experiment
     from omega.core.ports import DeviceStore, Embedder, Floats
     from omega.core.records import WatchRecord
     from omega.core.types import Title, ViewingEvent
@@ -64,7 +67,8 @@ TEND_MS = 20.0
 """Idle work at a time: no request waits longer for it."""
 RECENT_EPISODES = 20
 MOST_HABITS = 8
-_MODE = "mode"
+_MODE, _HOUSEHOLD = "mode", "household"
+_HOUSEHOLD_BYTES = 16
 _OFFER_HOLDS_S = 12 * 3600
 """What is watched this long after it was recommended counts as chosen from the list."""
 
@@ -97,9 +101,11 @@ class Brain:
         """How much each part counts; holds from the next question on."""
         self._mover = mover
         self._basis: Basis | None = None  # of audiences
-        self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
+        self._experiments = Experiments()
+        self._offered: dict[str, tuple[Offer, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
+        self._key = self._household_key()
         self._read()
 
     def observe(self, event: ViewingEvent) -> Observed:
@@ -154,10 +160,14 @@ class Brain:
         if not 1 <= k <= MOST_TITLES:
             raise InputError(f"k is {k}, allowed: 1..{MOST_TITLES:,}")
         asked, now_s = self._ask(context), self._now().timestamp()
-        places = ranking.places(asked.scores, self._titles.centered, asked.allowed, k, self.weights)
+        seed = exploring.seed_of(self._key, day_number(asked.now))
+        weights = self._weights(asked.now.date())
+        places = ranking.places(asked.scores, self._titles.centered, asked.allowed, k, weights, seed=seed)
         titles = [explained(asked, place, self._household) for place in places]
         if self._mode is not Mode.GUEST:  # the household chose nothing from a guest's list
-            self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
+            self._offered = {
+                title.content_id: (Offer(place, title.propensity), now_s) for place, title in enumerate(titles, 1)
+            }
         return titles
 
     def why(self, content_id: str, context: ViewContext | None = None) -> Explanation:
@@ -300,10 +310,12 @@ class Brain:
         """Take over what the others enjoy, as a session has just stored it."""
         self._household.hear(self._heard(self._titles), self._basis)
 
-    def adopt(self, found: Basis | RankingWeights) -> None:
-        """Go by these weights from now on, or read audiences by this map, as soon as a pull names it."""
+    def adopt(self, found: Basis | RankingWeights | Experiments) -> None:
+        """Go by these weights and experiments from now on, or read audiences by this map, once a pull names it."""
         if isinstance(found, RankingWeights):
             self.weights = self.weights.fitted(found)
+        elif isinstance(found, Experiments):
+            self._experiments = found
         else:
             self._basis = found
             self.listen()
@@ -408,6 +420,7 @@ class Brain:
             read_only=self._store.is_read_only,
             rescued_at=rescued.decode() if (rescued := self._store.note("rescued_at")) else None,
             habits=tuple(memory_words.habits(skills)[:MOST_HABITS]),
+            experiments={one.id: arm.name for one, arm in self._arms(self._now().date())},
         )
 
     def close(self) -> None:
@@ -442,7 +455,19 @@ class Brain:
 
     def _ask(self, context: ViewContext | None) -> Asked:
         self._follow()
-        return self._asking.ask(context or ViewContext(), self._now(), self.weights, as_guest=self._mode is Mode.GUEST)
+        now = self._now()
+        weights = self._weights(now.date())
+        return self._asking.ask(context or ViewContext(), now, weights, as_guest=self._mode is Mode.GUEST)
+
+    def _arms(self, day: date) -> tuple[tuple[Experiment, Arm], ...]:
+        return self._experiments.arms(self._key, day)
+
+    def _weights(self, day: date) -> Weights:
+        """Return how much each part counts on a day: as always, but for what is being tried on this household."""
+        weights = self.weights
+        for _, arm in self._arms(day):
+            weights = weights.tried(arm)
+        return weights
 
     def _watched(self, content_id: str) -> tuple[WatchRecord, ...]:
         return tuple(sorted(self._store.events(content_id=content_id), key=lambda event: event.at))
@@ -477,7 +502,20 @@ class Brain:
             self._embedder, self._household, self._titles = embedder, household, titles
             self._asking = Asking(self._store, household, self._embed)
 
-    def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, int | None]:
+    def _household_key(self) -> bytes:
+        """Return what makes this household's chances its own: drawn once, never told, the same after a restart.
+
+        Where it can't be kept, it holds as long as the process.
+        """
+        if (kept := self._store.note(_HOUSEHOLD)) is not None:
+            return kept
+        key = secrets.token_hex(_HOUSEHOLD_BYTES).encode()
+        if not self._store.is_read_only:
+            with suppress(StoreError):
+                self._store.set_note(_HOUSEHOLD, key)
+        return key
+
+    def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, Offer | None]:
         """Return what the profile did with the title before a checked event, and the event's place in a list.
 
         An event that is told again is seen as it was the first time, so that telling it twice changes nothing.
@@ -489,14 +527,14 @@ class Brain:
         before: Watched | None = None
         for told in self._store.events(content_id=title.id, profile=profile):
             if (told.at, told.season, told.episode) == (at_s, event.season, event.episode):
-                return before, told.offered
+                return before, None if told.offered is None else Offer(told.offered, told.propensity)
             before = before.after(told) if before else Watched.first(told)
         return known, self._place(title)
 
-    def _place(self, title: Title) -> int | None:
+    def _place(self, title: Title) -> Offer | None:
         """Return the title's place in the last list, if that was lately."""
-        place, at_s = self._offered.get(title.id, (None, 0.0))
-        return place if 0 <= self._now().timestamp() - at_s <= _OFFER_HOLDS_S else None
+        offer, at_s = self._offered.get(title.id, (None, 0.0))
+        return offer if 0 <= self._now().timestamp() - at_s <= _OFFER_HOLDS_S else None
 
 
 def _observed(

@@ -84,3 +84,5 @@ class Status(msgspec.Struct, frozen=True):
     """When the store was damaged and rebuilt from what could be read."""
     habits: tuple[str, ...]
     """What was learned, in words."""
+    experiments: dict[str, str] = {}
+    """What the operator tries today, and in which arm this household is: no shard is told."""

@@ -48,6 +48,7 @@ class Kind(StrEnum):
     FACTORS = "factors"
     AUDIENCE = "audience"
     NEIGHBORS = "neighbors"
+    EXPERIMENTS = "experiments"
     BOARD = "board"
     """What shards tell together: they read it, no TV is ever sent one, and the wire has no number for it."""
 
@@ -60,6 +61,7 @@ LIMIT_BYTES: Final[Mapping[Kind, int]] = MappingProxyType(
         Kind.FACTORS: 16 * 2**20,
         Kind.AUDIENCE: 2**20,
         Kind.NEIGHBORS: 16 * 2**20,
+        Kind.EXPERIMENTS: 2**16,
         Kind.BOARD: 16 * 2**20,
     }
 )

@@ -19,6 +19,7 @@ CODES: Final[Mapping[Kind, ArtifactKind]] = MappingProxyType(
         Kind.FACTORS: ArtifactKind.ITEM_FACTORS,
         Kind.AUDIENCE: ArtifactKind.AUDIENCE_BASIS,
         Kind.NEIGHBORS: ArtifactKind.NEIGHBORS,
+        Kind.EXPERIMENTS: ArtifactKind.EXPERIMENTS,
     }
 )
 _KINDS: Final = {int(code): kind for kind, code in CODES.items()}

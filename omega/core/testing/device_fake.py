@@ -358,6 +358,8 @@ def _check_event(event: WatchRecord) -> None:
     for name, milli in (("watched_milli", event.watched_milli), ("engagement_milli", event.engagement_milli)):
         if milli is not None and not 0 <= milli <= 1000:
             raise InputError(f"{name} is {milli}, allowed: 0..1000: give thousandths")
+    if event.propensity is not None and not 0 < event.propensity <= 1:
+        raise InputError(f"propensity is {event.propensity}, allowed: above 0, up to 1: give a list's")
     for name in ("at", "season", "episode", "profile", "offered"):
         if not -_MAX_INTEGER - 1 <= (getattr(event, name) or 0) <= _MAX_INTEGER:
             raise InputError(f"{name} is {getattr(event, name)}, allowed: 64 bits: give a smaller one")

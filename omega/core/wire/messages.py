@@ -60,6 +60,7 @@ class ArtifactKind(IntEnum):
     NEIGHBORS = 4
     RANKING_WEIGHTS = 5
     MODEL = 6
+    EXPERIMENTS = 7
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """What a TV takes of the files that its shard names, signed by its operator.
 
-That is a later epoch of its catalog, the map of audiences, and the weights that ranking goes by.
+That is a later epoch of its catalog, the map of audiences, the weights that ranking goes by, and what is being tried.
 
 It comes after a sync, some at a time, and goes on where it stopped: at the next sync, after a restart. What goes wrong
 is told and tried again; the TV goes on with what it has.
@@ -26,6 +26,7 @@ from omega.core.artifacts.naming import from_wire
 from omega.core.audience import decode_basis
 from omega.core.catalog import Catalog
 from omega.core.errors import OmegaError, TransportError
+from omega.core.experiments import decode_experiments
 from omega.core.ports import ARTIFACTS
 from omega.core.ranking_weights import decode_weights
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from omega.core.artifacts.accepted import Accepted
     from omega.core.artifacts.manifest import Manifest, Named
     from omega.core.audience import Basis
+    from omega.core.experiments import Experiments
     from omega.core.ports import Fetched
     from omega.core.ranking_weights import RankingWeights
     from omega.core.wire import Artifact
@@ -44,8 +46,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES: Final = 2**16
-_DECODED: Final[Mapping[Kind, Callable[[bytes], Basis | RankingWeights]]] = MappingProxyType(
-    {Kind.AUDIENCE: decode_basis, Kind.WEIGHTS: decode_weights}
+_DECODED: Final[Mapping[Kind, Callable[[bytes], Basis | RankingWeights | Experiments]]] = MappingProxyType(
+    {Kind.AUDIENCE: decode_basis, Kind.WEIGHTS: decode_weights, Kind.EXPERIMENTS: decode_experiments}
 )
 """What is small enough to be used at once, and how it is read; its name is its kind's."""
 
@@ -67,7 +69,7 @@ class Source(Protocol):
         """Fetch what stands at a path; raises TransportError."""
 
 
-def taken(accepted: Accepted) -> list[Basis | RankingWeights]:
+def taken(accepted: Accepted) -> list[Basis | RankingWeights | Experiments]:
     """Return what the TV has taken before and goes on with; what is damaged is left out, and comes again."""
     found = []
     for kind, decoded in _DECODED.items():
@@ -129,7 +131,7 @@ class Downloads:
     async def _fetch(self, named: Named, source: Source, until_s: float, until_bytes: int) -> None:
         """Bring an artifact as far as the bounds let it come. What takes long is done in a thread."""
         current, decoded = self._brain.catalog, _DECODED.get(named.kind)
-        found: list[Catalog | Basis | RankingWeights] = []
+        found: list[Catalog | Basis | RankingWeights | Experiments] = []
 
         def check(_manifest: Manifest, data: bytes) -> None:
             found.append(decoded(data) if decoded else apply_catalog(current, data))

@@ -1,8 +1,8 @@
 """Experiments: what an operator tries on some households and not on others, and which of them each household is in.
 
 An experiment's arms differ in how lists are made. A household's arm is a hash of the experiment and of a number that
-the household drew for itself and never tells: uniform, the same after a restart, independent between experiments. So
-who is where is known on the TV alone.
+the household drew for itself and never tells: uniform, the same after a restart, independent between experiments.
+A shard learns an arm with what a day in it came to, adds that up, and keeps no row that has a household and its arm.
 """
 
 from __future__ import annotations
@@ -98,6 +98,12 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def runs(self, day: date) -> bool:
         """Say whether it runs on a day."""
         return self.first_day <= day <= self.last_day
+
+    @property
+    def code(self) -> int:
+        """The 32 bits that stand for it on the wire."""
+        said = f"{self.id}\n{self.salt}".encode()
+        return int.from_bytes(blake2b(said, digest_size=4, person=b"omega-trial").digest(), "big")
 
     def arm(self, household: bytes) -> Arm:
         """Return the arm of a household, given what it drew for itself, up to 64 bytes."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from omega.core.wire.messages import Trial
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -167,6 +169,21 @@ class Contribution(msgspec.Struct, frozen=True):
     taste: bytes
     """The taste code of the moment; empty before there is one."""
     retracts: bool = False
+
+    @classmethod
+    def of_trial(cls, row_id: int, trial: Trial) -> Self:
+        """Return the line of a household's day in an experiment: no title's key is negative, its arm is the slot."""
+        taste = bytes((trial.watched, trial.chosen)) + trial.minutes.to_bytes(2, "little")
+        return cls(row_id, -1 - trial.experiment, trial.arm, trial.day, 0, taste)
+
+    @property
+    def trial(self) -> Trial | None:
+        """What the line says of an experiment; None for a sample's."""
+        if self.title_key >= 0:
+            return None
+        watched, chosen, *minutes = self.taste
+        told = watched, chosen, int.from_bytes(bytes(minutes), "little")
+        return Trial(-1 - self.title_key, self.slot, self.day, *told)
 
 
 class Shared(msgspec.Struct, frozen=True):

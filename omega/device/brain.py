@@ -19,7 +19,7 @@ from omega.core.parsing import check_event, check_profile
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
 from omega.core.types import Recommendation, ViewContext, pattern_id, success_rate
-from omega.device import backup, exploring, ranking
+from omega.device import backup, exploring, ranking, trials
 from omega.device.asking import Asking
 from omega.device.backup import Document, Restored
 from omega.device.explain import explained
@@ -102,6 +102,7 @@ class Brain:
         self._mover = mover
         self._basis: Basis | None = None  # of audiences
         self._experiments = Experiments()
+        self._tried_until: date | None = None  # days before are told
         self._offered: dict[str, tuple[Offer, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
@@ -286,6 +287,7 @@ class Brain:
 
     def session(self, shard: str, size_of: Callable[[Push], int], random: Random, *, settles: bool = False) -> Session:
         """Return this TV's side of a sync with a shard; see `Session`."""
+        self._tell_trials()
         return Session(
             self._store,
             self._catalog,
@@ -316,6 +318,8 @@ class Brain:
             self.weights = self.weights.fitted(found)
         elif isinstance(found, Experiments):
             self._experiments = found
+            if not self._store.is_read_only:
+                trials.begin(self._store, found, self._now().date())
         else:
             self._basis = found
             self.listen()
@@ -514,6 +518,19 @@ class Brain:
             with suppress(StoreError):
                 self._store.set_note(_HOUSEHOLD, key)
         return key
+
+    def _tell_trials(self) -> None:
+        """Once a day, let what the days before came to in experiments wait to be shared."""
+        now = self._now()
+        if self._tried_until == now.date() or self._mode is not Mode.LEARNING or self._store.is_read_only:
+            return
+        if self._experiments.experiments:
+            trials.tell(self._store, self._experiments, self._key, now, self._minutes)
+        self._tried_until = now.date()
+
+    def _minutes(self, content_id: str) -> int:
+        """Return how long a title takes, 0 where nobody knows."""
+        return self._household.title(content_id).minutes
 
     def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, Offer | None]:
         """Return what the profile did with the title before a checked event, and the event's place in a list.

@@ -85,4 +85,4 @@ class Status(msgspec.Struct, frozen=True):
     habits: tuple[str, ...]
     """What was learned, in words."""
     experiments: dict[str, str] = {}
-    """What the operator tries today, and in which arm this household is: no shard is told."""
+    """What the operator tries today, and in which arm this household is."""

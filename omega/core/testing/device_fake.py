@@ -215,6 +215,8 @@ class MemoryDeviceStore(DeviceStore):
         touched = {kept.event.content_id for kept in self._events if kept.id in doomed}
         touched |= {p.content_id for p in self.patterns() if p.id in lossy and _may_hold(p, selection)}
         known = {kept.id for kept in self._events if not kept.pruned}
+        moments = [kept.event.at for kept in self._events if kept.id in doomed]
+        self.ledger.forget_trials(moments, everything=selection.is_everything)
         self.ledger.forget(doomed, known, {title_key(content_id) for content_id in touched})
         gone = doomed | {kept.id for kept in self._events if kept.pruned and kept.event.content_id in touched}
         self._dropped -= {_pattern(kept) for kept in self._events if kept.event.content_id in touched}

@@ -312,6 +312,22 @@ DELETE FROM pattern WHERE id IN (SELECT id FROM pattern ORDER BY updated_at DESC
 -- Whether the title was contributed in this context on this day already.
 SELECT EXISTS (SELECT 1 FROM contribution WHERE title_key = ? AND slot = ? AND day = ?)
 
+-- name: tried
+-- Whether an experiment's day has a line already.
+SELECT EXISTS (SELECT 1 FROM contribution WHERE title_key = ? AND day = ?)
+
+-- name: retract_trials
+-- Days of experiments that anything is forgotten of, one more or less for the time zone; with ?1 all. They have left.
+UPDATE contribution SET retract = 1
+WHERE title_key < 0 AND version IS NOT NULL AND NOT retract AND (?1 OR EXISTS (
+    SELECT 1 FROM event AS e WHERE e.id IN (SELECT id FROM temp.doomed_event) AND abs(e.at / 86400 - day) <= 1))
+
+-- name: drop_trials
+-- The same that haven't.
+DELETE FROM contribution
+WHERE title_key < 0 AND version IS NULL AND (?1 OR EXISTS (
+    SELECT 1 FROM event AS e WHERE e.id IN (SELECT id FROM temp.doomed_event) AND abs(e.at / 86400 - day) <= 1))
+
 -- name: queue
 -- Waits for its first frame.
 INSERT INTO contribution (event_id, title_key, slot, day, success_milli, taste) VALUES (?, ?, ?, ?, ?, ?)

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
         Watched,
         WatchRecord,
     )
-    from omega.core.shard_records import Aggregate, DeviceRow, Shown, Standing, Tick
+    from omega.core.shard_records import Aggregate, DeviceRow, Shown, Standing, Tick, TrialSums
     from omega.core.shard_sums import Columns
     from omega.core.types import Title
+    from omega.core.wire import Trial
 
     Floats: TypeAlias = NDArray[np.float32]
     Doubles: TypeAlias = NDArray[np.float64]
@@ -417,6 +418,14 @@ class Ledger(ABC):
     """
 
     @abstractmethod
+    def try_out(self, trial: Trial) -> bool:
+        """Let a household's day in an experiment wait to be shared, as a line of its own; say whether it does.
+
+        Nothing happens where that experiment's day has a line already. What is forgotten of the day, or of the one
+        before or after it, takes the line back; forgetting all takes all back.
+        """
+
+    @abstractmethod
     def counts(self) -> LedgerCounts:
         """Return the ledger in figures."""
 
@@ -556,6 +565,15 @@ class ShardStore(ABC):
         """Return samples and success of a title in a context by day; the last BUCKET_DAYS alone are kept.
 
         A sample with a day that is over, or is to come after tomorrow, is in no bucket.
+        """
+
+    @abstractmethod
+    def trials(self) -> list[TrialSums]:
+        """Return what households' days in arms of experiments came to, by experiment, day and arm.
+
+        Each accepted trial adds to its arm's day in the transaction that moves its device's version, and a retraction
+        takes from it, as with samples, with which they share what a device may retract. What no row holds is not taken;
+        no sum falls below 0. A contribution counts from BUCKET_DAYS ago until tomorrow, and TRIAL_DAYS long.
         """
 
     @abstractmethod

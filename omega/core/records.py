@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from omega.core.wire.messages import Trial
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -43,6 +45,8 @@ class WatchRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its place, from 1, in a list that had been recommended; None when it was in none."""
     shared: bool = False
     """It went into the ledger, here or on the TV that it came from; it never will again."""
+    propensity: float | None = None
+    """How probable it was at its place in that list, where chance decided; None: its score did. It stays on the TV."""
 
     @property
     def reward(self) -> float:
@@ -165,6 +169,21 @@ class Contribution(msgspec.Struct, frozen=True):
     taste: bytes
     """The taste code of the moment; empty before there is one."""
     retracts: bool = False
+
+    @classmethod
+    def of_trial(cls, row_id: int, trial: Trial) -> Self:
+        """Return the line of a household's day in an experiment: no title's key is negative, its arm is the slot."""
+        taste = bytes((trial.watched, trial.chosen)) + trial.minutes.to_bytes(2, "little")
+        return cls(row_id, -1 - trial.experiment, trial.arm, trial.day, 0, taste)
+
+    @property
+    def trial(self) -> Trial | None:
+        """What the line says of an experiment; None for a sample's."""
+        if self.title_key >= 0:
+            return None
+        watched, chosen, *minutes = self.taste
+        told = watched, chosen, int.from_bytes(bytes(minutes), "little")
+        return Trial(-1 - self.title_key, self.slot, self.day, *told)
 
 
 class Shared(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ from enum import Enum, auto
 
 import msgspec
 
+from omega.core.wire.messages import Trial
+
 HALF_LIVES_DAYS = (1.0, 2.0, 7.0, 30.0)
 """Of the trend counters, each a sum of 2^(-age/half-life) over samples."""
 RANKED_BY = 0
@@ -38,6 +40,8 @@ TAG_RANGE = 2**32
 """Tags are below it."""
 BUCKET_DAYS = 35
 """How long the counts of single days are kept."""
+TRIAL_DAYS = 400
+"""How long those of experiments are: the longest takes a year."""
 ALL_SLOTS = 8
 """Stands in a key in place of a context: the title in all of them."""
 DEVICE_ID_BYTES = 16
@@ -81,6 +85,18 @@ class Move(msgspec.Struct, frozen=True, gc=False):
     version: int
     contributed: tuple[Sample, ...] = ()
     retracted: tuple[Sample, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    trials_retracted: tuple[Trial, ...] = ()
+
+    @property
+    def gives(self) -> int:
+        """How many contributions it holds."""
+        return len(self.contributed) + len(self.trials)
+
+    @property
+    def takes(self) -> int:
+        """How many retractions it holds; samples come before trials."""
+        return len(self.retracted) + len(self.trials_retracted)
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -155,6 +171,24 @@ class Figures(msgspec.Struct, frozen=True, gc=False):
     """The trends are worth this as of then."""
     trends: tuple[float, ...]
     """Decayed numbers of samples, one for each of HALF_LIVES_DAYS."""
+
+
+class TrialSums(msgspec.Struct, frozen=True, gc=False):
+    """What households' days in one arm of an experiment came to, on one day."""
+
+    experiment: int
+    """`Experiment.code`."""
+    arm: int
+    day: int
+    households: int
+    """Distinct ones: each tells a day once."""
+    watched: int
+    chosen: int
+    minutes: int
+    watched_squares: int
+    """Sum over households of the square, from which their variance follows; so the next two."""
+    chosen_squares: int
+    minutes_squares: int
 
 
 class Aggregate(msgspec.Struct, frozen=True, gc=False):

@@ -216,6 +216,8 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     season: int | None = None
     """Where a series that was begun goes on."""
     episode: int | None = None
+    propensity: float | None = None
+    """How probable the title was at its place, given those above it, where chance decided; None: its score did."""
 
 
 def pattern_id(content_id: str, slot: int, profile: int = 0) -> int:

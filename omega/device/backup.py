@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from omega.device.household import Household
 
 FORMAT = 1
+_LEAST_PROPENSITY = 1e-6
+"""No list draws among so many titles that one has less."""
 _LATEST_S = 2**33
 """The year 2242: no clock shows more."""
 MAX_BYTES = 64_000_000
@@ -90,6 +92,7 @@ def _check_event(number: int, event: WatchRecord, profiles: set[int]) -> None:
         "season": (0, 1000),
         "episode": (0, 100_000),
         "offered": (1, 2**31),
+        "propensity": (_LEAST_PROPENSITY, 1),
     }
     for name, (low, high) in bounds.items():
         value = getattr(event, name)

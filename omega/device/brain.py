@@ -5,14 +5,16 @@ Nothing is written, logged or called through a hook while a recommendation is ma
 
 from __future__ import annotations
 
+import secrets
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 import omega
-from omega.core.errors import InputError, shown
+from omega.core.errors import InputError, StoreError, shown
+from omega.core.experiments import Experiments
 from omega.core.factors import Factors
 from omega.core.neighbors import Neighbors
 from omega.core.parsing import check_event, check_profile
@@ -20,7 +22,7 @@ from omega.core.privacy import Account
 from omega.core.ranking_weights import RankingWeights
 from omega.core.records import NOBODY, Forgotten, Outcome, Profile, Selection, Watched
 from omega.core.types import Recommendation, ViewContext, pattern_id, success_rate
-from omega.device import backup, ranking
+from omega.device import backup, exploring, ranking, trials
 from omega.device.asking import Asking
 from omega.device.backup import Document, Restored
 from omega.device.explain import explained
@@ -28,7 +30,7 @@ from omega.device.household import Household
 from omega.device.memory import words as memory_words
 from omega.device.memory.skill_library import Progress
 from omega.device.moving import following
-from omega.device.observe import RELEASED, day_of, midnight, title_of, trusted, watch_of
+from omega.device.observe import RELEASED, Offer, day_number, day_of, midnight, title_of, trusted, watch_of
 from omega.device.others import heard
 from omega.device.privacy import Privacy, privacy
 from omega.device.ranking import Place, Weights
@@ -39,12 +41,13 @@ from omega.device.taste_code import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from datetime import date, datetime
     from pathlib import Path
     from random import Random
 
     from omega.core.audience import Basis
     from omega.core.catalog import Catalog
+    from omega.core.experiments import Arm, Experiment
     from omega.core.ports import DeviceStore, Embedder, Floats
     from omega.core.records import WatchRecord
     from omega.core.types import Title, ViewingEvent
@@ -68,7 +71,8 @@ TEND_MS = 20.0
 """Idle work at a time: no request waits longer for it."""
 RECENT_EPISODES = 20
 MOST_HABITS = 8
-_MODE = "mode"
+_MODE, _HOUSEHOLD = "mode", "household"
+_HOUSEHOLD_BYTES = 16
 _OFFER_HOLDS_S = 12 * 3600
 """What is watched this long after it was recommended counts as chosen from the list."""
 
@@ -106,9 +110,12 @@ class Brain:
         self._account: Account | None = None
         self._factors: Rows | None = None
         self._neighbors: Neighbors | None = None
-        self._offered: dict[str, tuple[int, float]] = {}  # by title: its place in the last list, and when
+        self._experiments = Experiments()
+        self._tried_until: date | None = None  # days before are told
+        self._offered: dict[str, tuple[Offer, float]] = {}  # by title: its place in the last list, and when
         self.syncer: Syncer | None = None
         """What syncs it with a shard, where its process does that."""
+        self._key = self._household_key()
         self._read()
 
     def observe(self, event: ViewingEvent) -> Observed:
@@ -163,16 +170,22 @@ class Brain:
         if not 1 <= k <= MOST_TITLES:
             raise InputError(f"k is {k}, allowed: 1..{MOST_TITLES:,}")
         asked, now_s = self.ask(context), self._now().timestamp()
-        places = ranking.places(asked.scores, self._titles.centered, asked.allowed, k, self.weights)
+        seed = exploring.seed_of(self._key, day_number(asked.now))
+        weights = self._weights(asked.now.date())
+        places = ranking.places(asked.scores, self._titles.centered, asked.allowed, k, weights, seed=seed)
         titles = [explained(asked, place, self._household) for place in places]
         if self._mode is not Mode.GUEST:  # the household chose nothing from a guest's list
-            self._offered = {title.content_id: (place, now_s) for place, title in enumerate(titles, 1)}
+            self._offered = {
+                title.content_id: (Offer(place, title.propensity), now_s) for place, title in enumerate(titles, 1)
+            }
         return titles
 
     def ask(self, context: ViewContext | None = None) -> Asked:
         """Return what `recommend` chooses from: every title's terms in the context. Raises InputError."""
         self._follow()
-        return self._asking.ask(context or ViewContext(), self._now(), self.weights, as_guest=self._mode is Mode.GUEST)
+        now = self._now()
+        weights = self._weights(now.date())
+        return self._asking.ask(context or ViewContext(), now, weights, as_guest=self._mode is Mode.GUEST)
 
     def why(self, content_id: str, context: ViewContext | None = None) -> Explanation:
         """Explain one title of the catalog in the context (by default: now), recommended or not. Raises InputError."""
@@ -290,6 +303,7 @@ class Brain:
 
     def session(self, shard: str, size_of: Callable[[Push], int], random: Random, *, settles: bool = False) -> Session:
         """Return this TV's side of a sync with a shard; see `Session`."""
+        self._tell_trials()
         return Session(
             self._store,
             self._catalog,
@@ -314,8 +328,8 @@ class Brain:
         """Take over what the others enjoy, as a session has just stored it."""
         self._household.hear(*self._told(self._titles))
 
-    def adopt(self, found: Basis | Factors | Neighbors | Account | RankingWeights) -> None:
-        """Go by these weights from now on, by these factors, name these neighbors, tell this account, or use this map.
+    def adopt(self, found: Basis | Factors | Neighbors | Account | RankingWeights | Experiments) -> None:
+        """Go by these weights, factors and experiments, name these neighbors, tell this account, or use this map.
 
         A map counts as soon as a pull names it; neighbors of another catalog say nothing here and are left out.
         """
@@ -324,6 +338,11 @@ class Brain:
             return
         if isinstance(found, Account):
             self._account = found if found.releases else None
+            return
+        if isinstance(found, Experiments):
+            self._experiments = found
+            if not self._store.is_read_only:
+                trials.begin(self._store, found, self._now().date())
             return
         if isinstance(found, Factors):
             self._factors = Rows.of(found)
@@ -434,6 +453,7 @@ class Brain:
             rescued_at=rescued.decode() if (rescued := self._store.note("rescued_at")) else None,
             habits=tuple(memory_words.habits(skills)[:MOST_HABITS]),
             privacy=self._account,
+            experiments={one.id: arm.name for one, arm in self._arms(self._now().date())},
         )
 
     def close(self) -> None:
@@ -468,6 +488,16 @@ class Brain:
         if self._store.version() != self._household.version:
             self._read()
 
+    def _arms(self, day: date) -> tuple[tuple[Experiment, Arm], ...]:
+        return self._experiments.arms(self._key, day)
+
+    def _weights(self, day: date) -> Weights:
+        """Return how much each part counts on a day: as always, but for what is being tried on this household."""
+        weights = self.weights
+        for _, arm in self._arms(day):
+            weights = weights.tried(arm)
+        return weights
+
     def _watched(self, content_id: str) -> tuple[WatchRecord, ...]:
         return tuple(sorted(self._store.events(content_id=content_id), key=lambda event: event.at))
 
@@ -501,7 +531,33 @@ class Brain:
             self._embedder, self._household, self._titles = embedder, household, titles
             self._asking = Asking(self._store, household, self._embed)
 
-    def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, int | None]:
+    def _household_key(self) -> bytes:
+        """Return what makes this household's chances its own: drawn once, never told, the same after a restart.
+
+        Where it can't be kept, it holds as long as the process.
+        """
+        if (kept := self._store.note(_HOUSEHOLD)) is not None:
+            return kept
+        key = secrets.token_hex(_HOUSEHOLD_BYTES).encode()
+        if not self._store.is_read_only:
+            with suppress(StoreError):
+                self._store.set_note(_HOUSEHOLD, key)
+        return key
+
+    def _tell_trials(self) -> None:
+        """Once a day, let what the days before came to in experiments wait to be shared."""
+        now = self._now()
+        if self._tried_until == now.date() or self._mode is not Mode.LEARNING or self._store.is_read_only:
+            return
+        if self._experiments.experiments:
+            trials.tell(self._store, self._experiments, self._key, now, self._minutes)
+        self._tried_until = now.date()
+
+    def _minutes(self, content_id: str) -> int:
+        """Return how long a title takes, 0 where nobody knows."""
+        return self._household.title(content_id).minutes
+
+    def _before(self, event: ViewingEvent, title: Title, profile: int) -> tuple[Watched | None, Offer | None]:
         """Return what the profile did with the title before a checked event, and the event's place in a list.
 
         An event that is told again is seen as it was the first time, so that telling it twice changes nothing.
@@ -513,14 +569,14 @@ class Brain:
         before: Watched | None = None
         for told in self._store.events(content_id=title.id, profile=profile):
             if (told.at, told.season, told.episode) == (at_s, event.season, event.episode):
-                return before, told.offered
+                return before, None if told.offered is None else Offer(told.offered, told.propensity)
             before = before.after(told) if before else Watched.first(told)
         return known, self._place(title)
 
-    def _place(self, title: Title) -> int | None:
+    def _place(self, title: Title) -> Offer | None:
         """Return the title's place in the last list, if that was lately."""
-        place, at_s = self._offered.get(title.id, (None, 0.0))
-        return place if 0 <= self._now().timestamp() - at_s <= _OFFER_HOLDS_S else None
+        offer, at_s = self._offered.get(title.id, (None, 0.0))
+        return offer if 0 <= self._now().timestamp() - at_s <= _OFFER_HOLDS_S else None
 
 
 def _observed(

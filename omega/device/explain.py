@@ -128,6 +128,7 @@ def explained(asked: Asked, place: Place, household: Household) -> Recommendatio
         reasons=tuple(reasons),
         season=season,
         episode=episode,
+        propensity=place.propensity,
     )
 
 

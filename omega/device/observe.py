@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from omega.core.errors import InputError, shown
 from omega.core.records import WatchRecord
@@ -23,6 +23,15 @@ RELEASED = datetime(2026, 1, 1, tzinfo=UTC)
 _EPOCH = date(1970, 1, 1).toordinal()
 _LAST_DAY = 0xFFFF
 """In 2149."""
+
+
+class Offer(NamedTuple):
+    """Where a title stood in a list that was recommended."""
+
+    place: int
+    """From 1."""
+    propensity: float | None
+    """As `Recommendation.propensity`."""
 
 
 def title_of(event: ViewingEvent, catalog: Catalog, local: Mapping[str, Title]) -> tuple[Title, bool]:
@@ -54,7 +63,7 @@ def trusted(clock: datetime, newest_at_s: int, clock_from: datetime = RELEASED) 
 
 
 def watch_of(
-    event: ViewingEvent, title: Title, now: datetime, profile: int, known: Watched | None, offered: int | None
+    event: ViewingEvent, title: Title, now: datetime, profile: int, known: Watched | None, offered: Offer | None
 ) -> WatchRecord:
     """Return what is kept of a checked event; `now` gives the household's time zone.
 
@@ -82,7 +91,8 @@ def watch_of(
             offered=offered is not None,
             continued=known is not None and continues(title, known, event.season, event.episode),
         ),
-        offered=offered,
+        offered=None if offered is None else offered.place,
+        propensity=None if offered is None else offered.propensity,
     )
 
 
@@ -91,9 +101,14 @@ def midnight(now: datetime) -> datetime:
     return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
+def day_number(now: datetime) -> int:
+    """Return the day of a local time, in days since 1970."""
+    return now.date().toordinal() - _EPOCH
+
+
 def day_of(watch: WatchRecord, now: datetime) -> int:
     """Return the day of an event since 1970, by the clock of the household, whose zone `now` gives.
 
     Later days than the wire can name become its last one: a sync that fails at them would fail for good.
     """
-    return min(datetime.fromtimestamp(watch.at, now.tzinfo).date().toordinal() - _EPOCH, _LAST_DAY)
+    return min(day_number(datetime.fromtimestamp(watch.at, now.tzinfo)), _LAST_DAY)

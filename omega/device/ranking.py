@@ -15,12 +15,14 @@ import msgspec
 import numpy as np
 
 from omega.core.ranking_weights import NAMES, shipped_weights
+from omega.device import exploring
 from omega.device.features import COLUMNS, features
 from omega.device.memory.lifts import skill_term
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from omega.core.experiments import Arm
     from omega.core.ports import Floats
     from omega.core.ranking_weights import RankingWeights
     from omega.device.others import Others
@@ -84,6 +86,8 @@ class Weights(msgspec.Struct, frozen=True):
     variety: float = 0.5
     breadth: float = 0.3
     """Which part of a list is filled with the trend turned down, 0..1."""
+    explore: float = 0.0
+    """Which part of a list goes to titles that are drawn, 0..1: its last places. See `exploring`."""
 
     def fitted(self, found: RankingWeights) -> Weights:
         """Return the same with what a fit found in place of the first ten."""
@@ -93,6 +97,11 @@ class Weights(msgspec.Struct, frozen=True):
     def of_features(self) -> Floats:
         """(10,) float32, in the order of `ranking_weights.NAMES`."""
         return np.array([getattr(self, name) for name in NAMES], np.float32)
+
+    def tried(self, arm: Arm) -> Weights:
+        """Return the same with what an arm of an experiment changes."""
+        scaled = {name: getattr(self, name) * factor for name, factor in arm.factors.items()}
+        return msgspec.structs.replace(self, **arm.settings, **scaled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +171,8 @@ class Place(NamedTuple):
     """The term that it adds, 0 or less."""
     quiet: bool
     """Whether the trend counts less here."""
+    propensity: float | None = None
+    """As `Recommendation.propensity`."""
 
 
 def score(
@@ -239,17 +250,22 @@ def habit_shares(centered: Floats, evidence: Evidence) -> Floats:
     return shares
 
 
-def places(scores: Scores, centered: Floats, allowed: NDArray[np.bool_], k: int, weights: Weights) -> list[Place]:
-    """Return up to `k` places of a list: the best by score, then the best with the trend turned down.
+def places(
+    scores: Scores, centered: Floats, allowed: NDArray[np.bool_], k: int, weights: Weights, *, seed: int = 0
+) -> list[Place]:
+    """Return up to `k` places of a list: the best by score, the best with the trend turned down, then what is drawn.
 
-    Of 20, with a breadth of .3, the last 6 are the second sort: lists of several households differ more than by chance,
-    at little cost. No score is higher than the one above it.
+    Of 20, with a breadth of .3, the last 6 are not the first sort: lists of several households differ more than by
+    chance, at little cost. No score is higher than the one above it, as far as scores decide. With an `explore` of .1
+    the last 2 are drawn among the pool, by the `seed` alone.
     """
-    loud = k - round(k * weights.breadth)
+    loud, chosen = k - round(k * weights.breadth), k - round(k * weights.explore)
     quiet = scores.quiet.sum(axis=1)
-    rows, variety = diverse(scores.total, centered, allowed, k, weights.variety, later=(loud, quiet))
-    found = zip(rows, variety.tolist(), strict=True)
-    return [Place(row, term, quiet=place >= loud) for place, (row, term) in enumerate(found)]
+    rows, variety, propensities = diverse(
+        scores.total, centered, allowed, k, weights.variety, later=(loud, quiet), drawn=(chosen, seed)
+    )
+    found = zip(rows, variety.tolist(), propensities, strict=True)
+    return [Place(row, term, place >= loud, chance) for place, (row, term, chance) in enumerate(found)]
 
 
 def diverse(
@@ -260,12 +276,13 @@ def diverse(
     strength: float,
     *,
     later: tuple[int, Floats] | None = None,
-) -> tuple[list[int], Floats]:
-    """Return up to `k` rows of the best pool and each one's variety term, which is 0 or less.
+    drawn: tuple[int, int] | None = None,
+) -> tuple[list[int], Floats, list[float | None]]:
+    """Return up to `k` rows of the best pool, each one's variety term, which is 0 or less, and its propensity.
 
     Maximal marginal relevance (Carbonell and Goldstein, 1998): each place goes to the row with the highest total less
     `strength` x its greatest cosine to the rows above it, so that scores fall down the list. From a place on, `later`
-    gives other totals (n,), none of them higher.
+    gives other totals (n,), none of them higher. From a place on, `drawn` lets chance choose by its seed.
     """
     candidates = np.flatnonzero(allowed)
     size = min(max(POOL, k), len(candidates))
@@ -275,16 +292,31 @@ def diverse(
     penalty = np.zeros(len(pool))
     chosen: list[int] = []
     variety: list[float] = []
+    propensities: list[float | None] = []
     open_ = np.ones(len(pool), bool)
     for place in range(min(k, len(pool))):
         if later and place == later[0]:
             totals = later[1][pool].astype(np.float64)
-        at = int(np.argmax(np.where(open_, totals - penalty, -np.inf)))
+        if drawn and place >= drawn[0]:
+            at, propensity = _drawn(totals - penalty, pool, open_, place, drawn[1])
+        else:
+            at, propensity = int(np.argmax(np.where(open_, totals - penalty, -np.inf))), None
         chosen.append(int(pool[at]))
         variety.append(-float(penalty[at]))
+        propensities.append(propensity)
         open_[at] = False
         penalty = np.maximum(penalty, strength * (vectors @ vectors[at]))
-    return chosen, np.array(variety, np.float32)
+    return chosen, np.array(variety, np.float32), propensities
+
+
+def _drawn(
+    totals: NDArray[np.float64], pool: NDArray[np.intp], open_: NDArray[np.bool_], place: int, seed: int
+) -> tuple[int, float | None]:
+    """Return which of the open rows of a pool chance gives a place, and how probable that was."""
+    left = np.flatnonzero(open_)
+    odds = exploring.propensities(totals[left])
+    at = exploring.draw(odds, exploring.chances(seed, place, pool[left]))
+    return int(left[at]), float(odds[at])
 
 
 def _cosines(rows: Floats, vector: Floats) -> Floats:

@@ -87,3 +87,5 @@ class Status(msgspec.Struct, frozen=True):
     """What was learned, in words."""
     privacy: Account | None = None
     """What the figures of other homes have cost, as the federation signed it; None where it told none."""
+    experiments: dict[str, str] = {}
+    """What the operator tries today, and in which arm this household is."""

@@ -11,7 +11,7 @@ from omega.core.types import SLOTS, title_key
 from omega.core.wire import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from omega.core.catalog import Catalog
     from omega.core.wire import Push, Row
@@ -36,6 +36,8 @@ class Intake:
         self._hashes: Sequence[int] = [_hash_of(title.id) for title in catalog]
         self.ordinals: Mapping[int, int] = {hashed: ordinal for ordinal, hashed in enumerate(self._hashes)}
         """Of each 40-bit hash."""
+        self.experiments: Collection[int] = frozenset()
+        """Codes of those that are counted; what is told of others is passed over, or strangers could fill the store."""
 
     def misread(self, push: Push) -> Reason | None:
         """Return why the push can't be read by this catalog, if so."""
@@ -53,11 +55,15 @@ class Intake:
                 f"versions {push.base} to {push.version} of incarnation {push.incarnation} were pushed, allowed: "
                 f"ascending, below {_MAX_VERSION} and {2**32}: begin a new incarnation"
             )
+        if push.base == push.version and (push.trials or push.trials_retracted):
+            raise InputError("trials were pushed without a new version, allowed: none: count the version up with them")
         samples = (tuple(self._sample(slot, row) for row in rows) for rows in (push.contributed, push.retracted))
         contributed, retracted = samples
         if push.base == push.version and (contributed or retracted):
             raise InputError("rows were pushed without a new version, allowed: none: count the version up with them")
-        return Move(slot, push.incarnation, push.base, push.version, contributed, retracted)
+        given = tuple(trial for trial in push.trials if trial.experiment in self.experiments)
+        versions = push.incarnation, push.base, push.version
+        return Move(slot, *versions, contributed, retracted, given, push.trials_retracted)
 
     def resolved(self, push: Push) -> tuple[tuple[int, int], ...]:
         """Return (hash, ordinal) of titles that came hashed and that the catalog has."""

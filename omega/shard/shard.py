@@ -22,7 +22,7 @@ from omega.shard.recorder import Recorder
 from omega.shard.ticks import Ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from omega.core.catalog import Catalog
     from omega.core.identity.admission import Candidate
@@ -69,6 +69,7 @@ class Shard:
         self._allowance, self._budgets = Allowance(self.service.pace), Budgets(self.service.day_samples)
         self._asked = array("H")  # by device, the day of its last question for similar titles
         self._artifacts: tuple[Artifact, ...] = ()
+        self._experiments: Collection[int] = frozenset()
         self._merged: Merged | None = None
         self._draining = False
         self._inside = 0
@@ -164,6 +165,10 @@ class Shard:
         self._artifacts = artifacts
         self._show(self._pulls.board)
 
+    def set_experiments(self, codes: Collection[int]) -> None:
+        """Count from now on what devices tell of these experiments alone."""
+        self._experiments = self._intake.experiments = codes
+
     async def set_merged(self, merged: Merged | None) -> None:
         """Tell from now on what all shards say together; with None, what this one has itself. Raises StoreError."""
         if merged != self._merged:
@@ -251,6 +256,7 @@ class Shard:
 
     def _read_by(self, intake: Intake) -> None:
         self._intake = intake
+        intake.experiments = self._experiments
         self._header = Header(space=self._space, lineage=intake.lineage, epoch=intake.epoch)
 
     def _show(self, board: Board) -> None:

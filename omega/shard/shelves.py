@@ -18,6 +18,7 @@ from omega.core.artifacts.manifest import Kind
 from omega.core.artifacts.naming import CODES, to_wire
 from omega.core.artifacts.shelf import Shelf
 from omega.core.errors import ArtifactError, InputError
+from omega.core.experiments import decode_experiments
 from omega.shard.boards import Boards
 from omega.shard.upkeep import kept_up
 
@@ -86,12 +87,13 @@ class Published:
     async def _look_at_files(self, shard: Shard) -> bool:
         if (changed_ns := self._changed_ns()) == self._read_at_ns:
             return False
-        current, newer = await asyncio.to_thread(self._current)
+        current, newer, experiments = await asyncio.to_thread(self._current)
         if newer is not None:
             await shard.set_catalog(newer)
             self.catalog = newer
             log.info("catalog %s is at epoch %d, %d titles", newer.lineage, newer.epoch, len(newer))
         self.current = current
+        shard.set_experiments(experiments)
         shard.set_artifacts(tuple(to_wire(manifest.named) for manifest in current))
         self._read_at_ns = _settled(changed_ns)
         return True
@@ -109,20 +111,23 @@ class Published:
         except OSError:
             return -1  # reading it says what is wrong
 
-    def _current(self) -> tuple[list[Manifest], Catalog | None]:
-        """Return what a pull should name, and the later epoch of the shard's catalog, if there is one."""
+    def _current(self) -> tuple[list[Manifest], Catalog | None, frozenset[int]]:
+        """Return what a pull should name, a later epoch of the shard's catalog, if any, and experiments' codes."""
         newer: list[Catalog] = []
+        codes = set[int]()
 
         def check(manifest: Manifest) -> None:
             if manifest.kind not in CODES:
                 raise ArtifactError(f"{manifest.kind} isn't for TVs, allowed: {', '.join(CODES)}: publish it elsewhere")
             if manifest.kind is Kind.CATALOG and (found := self._judged(manifest)) is not None:
                 newer.append(found)
+            if manifest.kind is Kind.EXPERIMENTS:
+                codes.update(one.code for one in decode_experiments(self.shelf.read(manifest)).experiments)
 
         named = self.shelf.current(self._keys, self._tell, check)
         if len(named) > MOST_NAMED:
             self._tell(str(len(named)), InputError(f"{len(named)} artifacts, allowed: {MOST_NAMED}: remove some"))
-        return named[:MOST_NAMED], newer[0] if newer else None
+        return named[:MOST_NAMED], newer[0] if newer else None, frozenset(codes)
 
     def _judged(self, manifest: Manifest) -> Catalog | None:
         """Return a later epoch of the shard's catalog, None for one that it knows. Raises OmegaError for any other."""

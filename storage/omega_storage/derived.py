@@ -52,6 +52,8 @@ def forget(connection: apsw.Connection, selection: Selection) -> tuple[Forgotten
     keys = [(title_key(content_id),) for (content_id,) in named]
     for step in ("retract_pruned", "drop_pruned"):
         connection.executemany(_SQL[step], keys)
+    for step in ("retract_trials", "drop_trials"):
+        connection.execute(_SQL[step], (selection.is_everything,))
     for step in ("retract", "drop_queued", "forget_events", "forget_derived"):
         connection.execute(_SQL[step])
     derive(connection, _DOOMED)

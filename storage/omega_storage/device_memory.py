@@ -216,6 +216,8 @@ class MemoryDeviceStore(DeviceStore):
         touched = {kept.event.content_id for kept in self._events if kept.id in doomed}
         touched |= {p.content_id for p in self.patterns() if p.id in lossy and _may_hold(p, selection)}
         known = {kept.id for kept in self._events if not kept.pruned}
+        moments = [kept.event.at for kept in self._events if kept.id in doomed]
+        self.ledger.forget_trials(moments, everything=selection.is_everything)
         self.ledger.forget(doomed, known, {title_key(content_id) for content_id in touched})
         gone = doomed | {kept.id for kept in self._events if kept.pruned and kept.event.content_id in touched}
         self._dropped -= {_pattern(kept) for kept in self._events if kept.event.content_id in touched}
@@ -359,6 +361,8 @@ def _check_event(event: WatchRecord) -> None:
     for name, milli in (("watched_milli", event.watched_milli), ("engagement_milli", event.engagement_milli)):
         if milli is not None and not 0 <= milli <= 1000:
             raise InputError(f"{name} is {milli}, allowed: 0..1000: give thousandths")
+    if event.propensity is not None and not 0 < event.propensity <= 1:
+        raise InputError(f"propensity is {event.propensity}, allowed: above 0, up to 1: give a list's")
     for name in ("at", "season", "episode", "profile", "offered"):
         if not -_MAX_INTEGER - 1 <= (getattr(event, name) or 0) <= _MAX_INTEGER:
             raise InputError(f"{name} is {getattr(event, name)}, allowed: 64 bits: give a smaller one")

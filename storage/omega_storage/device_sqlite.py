@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ APPLICATION_ID = 0x4F4D4547
 VECTOR_TABLE = "title_vector"
 _SQL = queries("device")
 _KINDS = tuple(ContentType)
-_FIRST_HAND = ("meta", "profile", "title", "event", "contribution")
+_FIRST_HAND = ("meta", "profile", "title", "event", "contribution", "drawn")
 """The tables that nothing else can be made from."""
 _COLUMNS = {
     "slot": "p.slot",
@@ -56,6 +56,7 @@ _COLUMNS = {
     "sample_count": "p.sample_count",
     "success_milli": "p.success_milli",
 }
+_LENGTH_TOLERANCE = 1e-3
 _SPARE = 16
 """How many more rows than asked for sqlite-vec is to find, since it rounds."""
 
@@ -104,7 +105,8 @@ class SqliteDeviceStore(SqliteDeviceReads):
         The damaged file stays beside it until something is forgotten; `thorough` is as for `recovery.examine`, and also
         holds when damage was met before. Raises StoreError when that can't be done.
         """
-        wrong = examine(path, thorough=thorough or suspected(path).exists())
+        thorough = thorough or suspected(path).exists()
+        wrong = examine(path, thorough=thorough) or (_wrong_vector(path) if thorough else None)
         with suppress(OSError):
             suspected(path).unlink()
         if wrong is None:
@@ -307,9 +309,11 @@ class SqliteDeviceStore(SqliteDeviceReads):
 
     def _add_event(self, event: WatchRecord, title_id: int, *, shared: bool) -> int | None:
         """Return the new event's row id; None when it was told before."""
-        values = (title_id, *msgspec.structs.astuple(event)[1:-1], int(shared))
+        values = (title_id, *msgspec.structs.astuple(event)[1:-2], int(shared))
         row = (*values, row_checksum("event", values))
         found: int | None = self._connection.execute(_SQL["add_event"], row).get
+        if found is not None and event.propensity is not None:
+            self._connection.execute(_SQL["add_drawn"], (found, event.propensity))
         return found
 
     def _correct(self, event: WatchRecord, title_id: int) -> tuple[Outcome, int]:
@@ -430,6 +434,20 @@ def _fresh(path: Path) -> apsw.Connection:
     migrate(connection, migrations("device"), APPLICATION_ID, str(path))
     connection.execute("PRAGMA foreign_keys = OFF")
     return connection
+
+
+def _wrong_vector(path: Path) -> str | None:
+    """Say whether a title's vector isn't of length 1, which no checksum tells; embedding it again mends it."""
+    with closing(connect(str(path))) as connection, store_errors(str(path)):
+        for (raw,) in connection.execute(_SQL["title_vectors"]) if _has_vectors(connection) else ():
+            length = float(np.linalg.norm(np.frombuffer(raw, np.float32).astype(np.float64)))
+            if not abs(length - 1) < _LENGTH_TOLERANCE:
+                return f"a row of {VECTOR_TABLE} is damaged"
+    return None
+
+
+def _has_vectors(connection: apsw.Connection) -> bool:
+    return bool(connection.execute(_SQL["has_vectors"]).get)
 
 
 def _after_rescue(connection: apsw.Connection, now: datetime) -> None:

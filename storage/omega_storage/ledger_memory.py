@@ -11,7 +11,10 @@ from omega.core.records import Contribution, LedgerCounts, Shared
 from omega.core.types import shared_milli, title_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from omega.core.records import WatchRecord
+    from omega.core.wire import Trial
 
 
 class _Line(msgspec.Struct):
@@ -40,6 +43,22 @@ class MemoryLedger(Ledger):
         row_id = max((line.row.id for line in self.lines), default=0) + 1
         self.lines.append(_Line(Contribution(row_id, *key, shared_milli(event.watched_milli), taste), event_id))
         return True
+
+    def try_out(self, trial: Trial) -> bool:
+        """Let a household's day in an experiment wait to be shared, unless it has a line."""
+        row = Contribution.of_trial(max((line.row.id for line in self.lines), default=0) + 1, trial)
+        if any((line.row.title_key, line.row.day) == (row.title_key, row.day) for line in self.lines):
+            return False
+        self.lines.append(_Line(row, None))
+        return True
+
+    def forget_trials(self, at_s: Iterable[int], *, everything: bool) -> None:
+        """Take back the days of experiments near these moments, or all."""
+        days = {moment // 86_400 + near for moment in at_s for near in (-1, 0, 1)}
+        doomed = [line for line in self.lines if line.row.title_key < 0 and (everything or line.row.day in days)]
+        self.lines = [line for line in self.lines if line.bound is not None or line not in doomed]
+        for line in doomed:
+            line.retract = line.bound is not None
 
     def correct(self, event_id: int, watched_milli: int) -> None:
         """Change what waits; what has left stays as it is."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from omega.core.records import WatchRecord
+    from omega.core.wire import Trial
     from omega_storage.connection import apsw
 
 _SQL = queries("device")
@@ -39,6 +40,18 @@ class SqliteLedger(Ledger):
         """Within the caller's transaction, let an event that `takes` allows wait to be shared."""
         row = event_id, title_key(event.content_id), event.slot, day, shared_milli(event.watched_milli), taste
         self._connection.execute(_SQL["queue"], row)
+
+    def try_out(self, trial: Trial) -> bool:
+        """Let a household's day in an experiment wait to be shared, unless it has a line."""
+        line = Contribution.of_trial(0, trial)
+        key = line.title_key, line.day
+        with store_errors(self._location), transaction(self._connection):
+            if self._connection.execute(_SQL["tried"], key).get:
+                return False
+            row = None, line.title_key, line.slot, line.day, line.success_milli, line.taste
+            self._connection.execute(_SQL["queue"], row)
+            self._check()
+        return True
 
     def counts(self) -> LedgerCounts:
         """Return the ledger in figures."""

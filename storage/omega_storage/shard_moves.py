@@ -35,10 +35,10 @@ def judged(row: DeviceRow | None, move: Move, day: int, backup_days: int) -> tup
 
 
 def _accepted(row: DeviceRow, move: Move) -> tuple[DeviceRow, Standing]:
-    contributed = row.contributed + len(move.contributed)
-    taken = min(len(move.retracted), contributed - row.retracted)
+    contributed = row.contributed + move.gives
+    taken = min(move.takes, contributed - row.retracted)
     row = replace(row, version=move.version, contributed=contributed, retracted=row.retracted + taken)
-    return row, _standing(Verdict.ACCEPTED, row, len(move.retracted) - taken)
+    return row, _standing(Verdict.ACCEPTED, row, move.takes - taken)
 
 
 def _standing(verdict: Verdict, row: DeviceRow, refused: int = 0) -> Standing:

@@ -15,8 +15,10 @@ from omega.core.shard_records import (
     LEAST_HOUSEHOLDS,
     MOMENT_TITLES,
     TASTE_NUMBERS,
+    TRIAL_DAYS,
     Aggregate,
     DeviceRow,
+    TrialSums,
     Verdict,
 )
 from omega_storage.shard_columns import columns_of
@@ -24,6 +26,7 @@ from omega_storage.shard_journal import SAMPLE, packed, samples_of, told_of
 from omega_storage.shard_likeness import KEYS, MOVED_AT_A_FOLD, ShardLikeness, figures_of, shown_of
 from omega_storage.shard_moves import judged
 from omega_storage.shard_sums import Rows, Sketch, faded, since_of
+from omega_storage.shard_trials import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from omega.core.shard_sums import Columns
     from omega_storage.shard_journal import Records
     from omega_storage.shard_tables import Tables
+    from omega_storage.shard_trials import Tried
 
 _COUNTED = ("title", "slot", "sign", "success_milli", "day", "tag")
 
@@ -62,7 +66,8 @@ class SqlShardStore(ShardLikeness):
     def commit(self, tick: Tick) -> list[Standing]:
         """Judge the moves in order, and make versions and samples durable together."""
         with self._tables.transaction():
-            standings, samples = self._moved(tick)
+            standings, samples, trials = self._moved(tick)
+            self._try_out(trials, tick.day)
             if samples:
                 self._tables.read("add_journal", tick.day, *packed(samples, tick.day))
             waiting = self._waiting + len(samples)
@@ -72,28 +77,39 @@ class SqlShardStore(ShardLikeness):
                 self._add_up()
             if tick.day != self._swept_day:
                 self._tables.read("drop_buckets", tick.day - BUCKET_DAYS)
+                self._tables.read("drop_trials", tick.day - TRIAL_DAYS)
         self._waiting = 0 if is_much else waiting
         self._swept_day = tick.day
         return standings
 
-    def _moved(self, tick: Tick) -> tuple[list[Standing], list[Signed]]:
-        """Move the versions; return the answers and the samples that count, in order."""
+    def _moved(self, tick: Tick) -> tuple[list[Standing], list[Signed], list[Tried]]:
+        """Move the versions; return the answers, and the samples and trials that count, in order."""
         held = self._tables.held("devices", sorted({move.slot for move in tick.moves}))
         rows = {row[0]: DeviceRow(*row) for row in held}
         before = dict(rows)
         standings: list[Standing] = []
         samples: list[Signed] = []
+        trials: list[Tried] = []
         for move in tick.moves:
             row, standing = judged(rows.get(move.slot), move, tick.day, self._backup_days)
             if row is not None:
                 rows[move.slot] = row
             if standing.verdict is Verdict.ACCEPTED:
                 samples += [(1, sample) for sample in move.contributed]
-                samples += [(-1, sample) for sample in move.retracted[: len(move.retracted) - standing.refused]]
+                taken = move.takes - standing.refused
+                samples += [(-1, sample) for sample in move.retracted[:taken]]
+                trials += [(1, trial) for trial in move.trials]
+                trials += [(-1, trial) for trial in move.trials_retracted[: max(taken - len(move.retracted), 0)]]
             standings.append(standing)
         if moved := [_standing_row(row) for slot, row in rows.items() if row is not before[slot]]:
             self._tables.write("move", *np.asarray(moved, np.int64).T)
-        return standings, samples
+        return standings, samples, trials
+
+    def _try_out(self, trials: list[Tried], day: int) -> None:
+        """Add trials to the sums of their arms, and take others out, within the caller's transaction."""
+        for sign, name in ((1, "add_trials"), (-1, "take_trials")):
+            if rows := counted(trials, sign, day):
+                self._tables.write(name, *zip(*rows, strict=True))
 
     def _settled(self) -> None:
         """Add to the sums what ticks have counted since the last time, before anything of them is read."""
@@ -217,6 +233,10 @@ class SqlShardStore(ShardLikeness):
         self._settled()
         rows = self._tables.read("buckets", title * KEYS + slot)
         return {day: (samples, success) for day, samples, success in rows}
+
+    def trials(self) -> list[TrialSums]:
+        """Return what experiments came to so far."""
+        return [TrialSums(*row) for row in self._tables.read("trials")]
 
     def audiences(self, titles: Sequence[int]) -> Floats:
         """Return (n, 1 + TASTE_NUMBERS) float32: count and sums of the taste codes."""

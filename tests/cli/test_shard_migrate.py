@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 def test_a_file_has_no_way_back(omega: Omega, tmp_path: Path) -> None:
     store = ("--store", f"sqlite:///{tmp_path / 'shard.db'}")
-    assert omega("shard", "migrate", *store, "--json").json == {"schema": 3}
+    assert omega("shard", "migrate", *store, "--json").json == {"schema": 4}
     assert "put a copy of the file back" in omega("shard", "migrate", *store, "--back", code=2).complaint
     assert "allowed: sqlite:///" in omega("shard", "migrate", "--store", "mysql://x", code=2).complaint
 
 
 def test_a_database_goes_back_and_forth(omega: Omega, databases: Databases, tmp_path: Path) -> None:
     store = ("--store", databases.url(tmp_path))
-    assert omega("shard", "migrate", *store).out == "schema: 4\n"
-    for number in (3, 2, 1):
+    assert omega("shard", "migrate", *store).out == "schema: 5\n"
+    for number in (4, 3, 2, 1):
         assert omega("shard", "migrate", *store, "--back").out == f"schema: {number}\n"
     assert "no way leads back" in omega("shard", "migrate", *store, "--back", code=3).complaint
-    assert omega("shard", "migrate", *store, "--json").json == {"schema": 4}
+    assert omega("shard", "migrate", *store, "--json").json == {"schema": 5}
 
 
 def test_a_server_that_is_away_is_one_line(omega: Omega) -> None:

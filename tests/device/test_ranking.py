@@ -55,7 +55,7 @@ def test_a_diverse_list_is_that_of_brute_force(seed: int, k: int, strength: floa
     vectors = np.abs(random_units(30, seed=seed))  # no cosine below 0, where nothing is penalized
     total = random.normal(size=30).astype(np.float32)
     allowed = random.random(30) < 0.8
-    rows, variety = ranking.diverse(total, vectors, allowed, k, strength)
+    rows, variety, _ = ranking.diverse(total, vectors, allowed, k, strength)
     expected = one_by_one(total, vectors, allowed, k, strength)
     assert rows == [row for row, _ in expected]
     assert np.allclose(variety, [-penalty for _, penalty in expected], atol=1e-5)
@@ -66,7 +66,7 @@ def test_variety_moves_a_copy_of_the_first_down() -> None:
     total = np.array([3, 2.9, 2.5], np.float32)
     everything = np.ones(3, bool)
     assert ranking.diverse(total, vectors, everything, 3, 0.0)[0] == [0, 1, 2]
-    rows, variety = ranking.diverse(total, vectors, everything, 3, 0.6)
+    rows, variety, _ = ranking.diverse(total, vectors, everything, 3, 0.6)
     assert rows == [0, 2, 1]
     assert np.allclose(variety, [0, 0, -0.6])
     assert ranking.diverse(total, vectors, np.zeros(3, bool), 3, 0.6)[0] == []
@@ -112,9 +112,9 @@ def test_the_last_places_of_a_list_are_the_best_of_the_rest_with_the_trend_turne
 def test_only_the_pool_competes_but_a_long_list_is_whole() -> None:
     total = np.arange(500, 0, -1).astype(np.float32)
     vectors = random_units(500)
-    rows, _ = ranking.diverse(total, vectors, np.ones(500, bool), 20, 1e6)
+    rows, _, _ = ranking.diverse(total, vectors, np.ones(500, bool), 20, 1e6)
     assert max(rows) < ranking.POOL
-    rows, _ = ranking.diverse(total, vectors, np.ones(500, bool), 500, 0.5)
+    rows, _, _ = ranking.diverse(total, vectors, np.ones(500, bool), 500, 0.5)
     assert sorted(rows) == list(range(500))
 
 
@@ -254,5 +254,5 @@ def test_a_mood_that_no_genre_answers_to_is_not_understood(three: TitleArrays) -
 def test_pairs_that_are_opposed_are_not_rewarded() -> None:
     vectors = np.array([[1, 0], [-1, 0]], np.float32)
     for order in itertools.permutations([1.0, 2.0]):
-        _, variety = ranking.diverse(np.array(order, np.float32), vectors, np.ones(2, bool), 2, 0.6)
+        _, variety, _ = ranking.diverse(np.array(order, np.float32), vectors, np.ones(2, bool), 2, 0.6)
         assert np.allclose(variety, 0)

@@ -117,6 +117,8 @@ def test_no_table_has_columns_for_both(tmp_path: Path) -> None:
         {"shard_id", "key_mark"},
         {"id", "day", "samples", "told"},
     ]
+    of_trials = "experiment arm day households watched chosen minutes watched_squares chosen_squares minutes_squares"
+    assert tables.pop("trial") == set(of_trials.split()), "neither a device nor a title"
     assert set(tables) == {"sums", "shown", "bucket", "audience", "likeness", "due"}
     assert set().union(*tables.values()) == set(of_titles.split())
     assert not any(title.id.encode() in (tmp_path / "s.db").read_bytes() for title in CATALOG)

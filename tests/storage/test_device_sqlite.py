@@ -109,7 +109,7 @@ def test_what_is_acknowledged_is_on_the_disk(store: SqliteDeviceStore) -> None:
 def test_a_new_file_is_marked_and_versioned(tmp_path: Path) -> None:
     SqliteDeviceStore.open(tmp_path / "d.db").close()
     connection = connect(str(tmp_path / "d.db"))
-    assert (pragma(connection, "application_id"), pragma(connection, "user_version")) == (APPLICATION_ID, 2)
+    assert (pragma(connection, "application_id"), pragma(connection, "user_version")) == (APPLICATION_ID, 3)
 
 
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
@@ -163,17 +163,20 @@ def test_reads_events_by_index(store: SqliteDeviceStore) -> None:
         ]
         return [[row[3] for row in rows] for rows in explained]
 
-    title = "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"
+    titles = (
+        "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH d USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+    )
     assert plans(
         lambda: store.events(400),
         lambda: store.events(400, slot=3),
         lambda: store.events(400, profile=1),
         lambda: store.events_after(5, 10),
     ) == [
-        ["SCAN e", title],
-        ["SEARCH e USING INDEX event_by_slot (slot=?)", title],
-        ["SEARCH e USING INDEX event_by_profile (profile_id=?)", title],
-        ["SEARCH e USING INTEGER PRIMARY KEY (rowid>?)", title],
+        ["SCAN e", *titles],
+        ["SEARCH e USING INDEX event_by_slot (slot=?)", *titles],
+        ["SEARCH e USING INDEX event_by_profile (profile_id=?)", *titles],
+        ["SEARCH e USING INTEGER PRIMARY KEY (rowid>?)", *titles],
     ]
     [by_title, *_] = plans(lambda: store.events(content_id="t"))
     assert by_title[0].startswith("SEARCH t USING COVERING INDEX sqlite_autoindex_title_1 (content_id=?)")

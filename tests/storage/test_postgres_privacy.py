@@ -92,5 +92,7 @@ def test_no_table_has_columns_for_both(databases: Databases, tmp_path: Path) -> 
         {"number", "applied_at"},
     ]
     assert tables.pop("journal") == {"id", "day", "samples", "told"}
+    of_trials = "experiment arm day households watched chosen minutes watched_squares chosen_squares minutes_squares"
+    assert tables.pop("trial") == set(of_trials.split()), "neither a device nor a title"
     assert set(tables) == {"sums", "shown", "bucket", "audience", "likeness", "due"}
     assert set().union(*tables.values()) == set(of_titles.split())

@@ -27,7 +27,8 @@ def test_what_was_shown_by_the_release_before_is_near_after_the_step(tmp_path: P
         assert [row.title for row in before] == [3, 1]
     with closing(connect(str(tmp_path / "s.db"))) as connection:
         connection.execute(
-            "DROP TABLE likeness; DROP TABLE due; ALTER TABLE sums DROP COLUMN since; PRAGMA user_version = 1"
+            "DROP TABLE likeness; DROP TABLE due; DROP TABLE trial; ALTER TABLE sums DROP COLUMN since; "
+            "PRAGMA user_version = 1"
         )
     with closing(SqliteShardStore.open(tmp_path / "s.db")) as store:
         assert store.nearest(a_taste(3), 9) == before

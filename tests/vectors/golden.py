@@ -27,6 +27,7 @@ from omega.core.wire.messages import (
     Row,
     Similar,
     Trend,
+    Trial,
 )
 from omega.core.wire.samples import pulled, pushed
 
@@ -70,6 +71,17 @@ MESSAGES: dict[str, Message] = {
         ),
         retracted=(Row(9, 0, 65_535, 400), Row(2**40 - 1, 0, 20_600, 400, _OTHER, hashed=True)),
         asks=_OTHER,
+    ),
+    "push-trials": Push(
+        header=_HEADER,
+        incarnation=0xC0FFEE01,
+        base=301,
+        trials=(
+            Trial(0, 7, 0, 255, 255, 1_440),
+            Trial(0xDEADBEEF, 0, 20_700, 3, 1, 127),
+            Trial(0xDEADBEEF, 1, 20_700, 0, 0, 0),
+        ),
+        trials_retracted=(Trial(2**32 - 1, 0, 65_535, 1, 0, 90),),
     ),
     "push-100": pushed(Random(100), range(800), 100),
     "push-100-hashed": pushed(Random(101), [Random(i).getrandbits(40) for i in range(800)], 100, hashed=True),

@@ -49,6 +49,7 @@ class Kind(StrEnum):
     AUDIENCE = "audience"
     NEIGHBORS = "neighbors"
     PRIVACY = "privacy"
+    EXPERIMENTS = "experiments"
     BOARD = "board"
     """What shards tell together: they read it, no TV is ever sent one, and the wire has no number for it."""
 
@@ -62,6 +63,7 @@ LIMIT_BYTES: Final[Mapping[Kind, int]] = MappingProxyType(
         Kind.AUDIENCE: 2**20,
         Kind.NEIGHBORS: 16 * 2**20,
         Kind.PRIVACY: 2**12,
+        Kind.EXPERIMENTS: 2**16,
         Kind.BOARD: 16 * 2**20,
     }
 )

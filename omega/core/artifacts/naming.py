@@ -20,6 +20,7 @@ CODES: Final[Mapping[Kind, ArtifactKind]] = MappingProxyType(
         Kind.AUDIENCE: ArtifactKind.AUDIENCE_BASIS,
         Kind.NEIGHBORS: ArtifactKind.NEIGHBORS,
         Kind.PRIVACY: ArtifactKind.PRIVACY,
+        Kind.EXPERIMENTS: ArtifactKind.EXPERIMENTS,
     }
 )
 _KINDS: Final = {int(code): kind for kind, code in CODES.items()}

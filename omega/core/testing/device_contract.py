@@ -207,6 +207,19 @@ class DeviceStoreContract(LedgerContract, ABC):
         assert again == Recorded(first.pattern, Outcome.REPEATED)
         assert self.everything(store, query) == before
 
+    def test_keeps_how_probable_an_event_was_as_long_as_the_event(self, store: DeviceStore) -> None:
+        drawn = WatchRecord("t0", 100, 4, 900, offered=3, propensity=0.0625)
+        tell(store, drawn)
+        tell(store, msgspec.structs.replace(drawn, at=200, propensity=None))
+        tell(store, msgspec.structs.replace(drawn, watched_milli=100, propensity=0.5))
+        assert [event.propensity for event in store.events()] == [0.0625, None]
+        assert [event.propensity for _, event in store.events_after(0, 10)] == [0.0625, None]
+        store.forget(Selection(until=150))
+        assert [(event.at, event.propensity) for event in store.events()] == [(200, None)]
+        for wrong in (0.0, -0.5):
+            with pytest.raises(InputError, match=r"propensity"):
+                tell(store, msgspec.structs.replace(drawn, at=300, propensity=wrong))
+
     @pytest.mark.parametrize(
         "other", [{"content_id": "t1"}, {"at": 101}, {"season": 2}, {"episode": None}, {"profile": 1}]
     )

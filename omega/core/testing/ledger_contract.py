@@ -9,6 +9,7 @@ import msgspec
 from omega.core.records import Contribution, LedgerCounts, Selection, Shared
 from omega.core.testing.watching import DAY, SHARD, a_title, a_vector, a_watch, tell
 from omega.core.types import title_key
+from omega.core.wire import Trial
 
 if TYPE_CHECKING:
     from omega.core.ports import DeviceStore
@@ -89,6 +90,45 @@ class LedgerContract:
         assert store.forget(Selection()).retractions == 2
         assert store.forget(Selection()).retractions == 0
         assert store.ledger.counts() == LedgerCounts(0, 0, 0, 2)
+
+    def test_a_day_of_an_experiment_waits_once_and_travels_as_other_lines_do(self, store: DeviceStore) -> None:
+        trial = Trial(2**32 - 1, 7, DAY, 255, 254, 1_440)
+        assert store.ledger.try_out(trial)
+        assert not store.ledger.try_out(msgspec.structs.replace(trial, watched=1, chosen=0, arm=0))
+        assert store.ledger.try_out(msgspec.structs.replace(trial, day=DAY + 1))
+        assert store.ledger.try_out(msgspec.structs.replace(trial, experiment=0))
+        tell(store, a_watch("t0"), day=DAY)
+        assert store.ledger.counts() == LedgerCounts(4, 0, 0, 0)
+        rows = store.ledger.assign(*SHARD, 1, 9)
+        assert [row.trial for row in rows] == [
+            trial,
+            msgspec.structs.replace(trial, day=DAY + 1),
+            msgspec.structs.replace(trial, experiment=0),
+            None,
+        ]
+        store.ledger.acknowledge(*SHARD, 1)
+        assert store.ledger.counts() == LedgerCounts(0, 0, 4, 0)
+        assert not store.ledger.try_out(trial)
+        assert store.ledger.since(*SHARD, 0) == {1: rows}
+
+    def test_what_is_forgotten_of_a_day_takes_its_trials_back(self, store: DeviceStore) -> None:
+        days = {at: Trial(5, 0, DAY + at, 1, 0, 60) for at in range(-3, 4)}
+        for trial in days.values():
+            assert store.ledger.try_out(trial)
+        store.ledger.assign(*SHARD, 1, 9)
+        waiting = msgspec.structs.replace(days[0], experiment=6)
+        assert store.ledger.try_out(waiting)
+        tell(store, msgspec.structs.replace(a_watch("t0"), at=DAY * 86_400 + 43_200))
+        assert store.forget(Selection(content_id="t0")).retractions == 3
+        back = store.ledger.assign(*SHARD, 2, 9)
+        assert [row.trial for row in back if row.retracts] == [days[-1], days[0], days[1]]
+        assert len(back) == 3, "what waited is dropped"
+        store.ledger.acknowledge(*SHARD, 2)
+        assert not store.ledger.try_out(days[0]), "its line is there as long as a backup may lack the retraction"
+        store.ledger.drop_before(*SHARD, 2)
+        assert store.ledger.try_out(days[0])
+        assert store.forget(Selection()).retractions == 4
+        assert store.ledger.counts().queued == 0
 
     def test_retractions_come_before_anything_new(self, store: DeviceStore) -> None:
         tell(store, *(a_watch(f"t{i}") for i in range(6)), day=DAY)

@@ -32,6 +32,7 @@ from omega.core.shard_records import (
     TAG_RANGE,
     TASTE_BYTES,
     TASTE_NUMBERS,
+    TRIAL_DAYS,
     Aggregate,
     DeviceRow,
     Figures,
@@ -39,9 +40,11 @@ from omega.core.shard_records import (
     Sample,
     Standing,
     Tick,
+    TrialSums,
     Verdict,
     unknown_title,
 )
+from omega.core.wire import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,6 +153,74 @@ class ShardStoreContract(ABC):
         """A store with 50 devices."""
         assert empty.enrol([an_id(slot) for slot in range(50)], NOW) == list(range(50))
         return empty
+
+    # --- experiments ---
+
+    def test_trials_add_up_by_arm_and_day_and_are_taken_back(self, store: ShardStore) -> None:
+        given = Trial(77, 1, TODAY, 3, 2, 120), Trial(77, 1, TODAY - 1, 0, 0, 0)
+        other = Trial(77, 1, TODAY, 5, 0, 10)
+        first, second = Move(0, 1, 0, 1, trials=given), Move(1, 1, 0, 1, trials=(other,))
+        assert {standing.verdict for standing in told(store, first, second)} == {Verdict.ACCEPTED}
+        both = TrialSums(77, 1, TODAY, 2, 8, 2, 130, 34, 4, 14_500)
+        idle = TrialSums(77, 1, TODAY - 1, 1, 0, 0, 0, 0, 0, 0)
+        assert store.trials() == [idle, both]
+        [again] = told(store, first)
+        assert (again.verdict, store.trials()) == (Verdict.DUPLICATE, [idle, both]), "counted once"
+        [taken] = told(store, Move(0, 1, 1, 2, trials_retracted=given))
+        assert (taken.verdict, taken.refused) == (Verdict.ACCEPTED, 0)
+        assert store.trials() == [TrialSums(77, 1, TODAY, 1, 5, 0, 10, 25, 0, 100)]
+        row = store.device(0)
+        assert row
+        assert (row.contributed, row.retracted) == (2, 2)
+        [refused] = told(store, Move(0, 1, 2, 3, trials_retracted=(other,)))
+        assert (refused.refused, store.trials()[0].households) == (1, 1), "nobody takes more than it gave"
+
+    def test_samples_and_trials_share_what_may_be_taken_back(self, store: ShardStore) -> None:
+        sample, trial = a_sample(), Trial(5, 0, TODAY, 1, 1, 60)
+        told(store, Move(0, 1, 0, 1, (sample,), trials=(trial,)), Move(1, 1, 0, 1, (a_sample(by=1),), trials=(trial,)))
+        twice = Move(0, 1, 1, 2, retracted=(sample,), trials_retracted=(trial, trial))
+        [standing] = told(store, twice)
+        assert standing.refused == 1
+        assert [(one.households, one.minutes_squares) for one in store.trials()] == [(1, 3_600)]
+        assert sums_of(store)[7, 4] == (1, 900, 1)
+
+    def test_trials_of_one_tick_add_up_like_those_of_many(self, tmp_path: Path) -> None:
+        random, moves = Random(4), list[Move]()  # noqa: S311  (samples)
+        for slot in range(40):
+            keys = random.sample([(one, arm, day) for one in (3, 2**32 - 1) for arm in (0, 7) for day in range(4)], 5)
+            values = [(random.randrange(9), random.randrange(3), random.randrange(1_441)) for _ in keys]
+            told_of = [
+                Trial(one, arm, TODAY - day, most + less, less, minutes)
+                for (one, arm, day), (most, less, minutes) in zip(keys, values, strict=True)
+            ]
+            moves.append(Move(slot, 1, 0, 1, trials=tuple(told_of)))
+            moves.append(Move(slot, 1, 1, 2, trials_retracted=tuple(told_of[:2])))
+        counts: dict[tuple[int, int, int], list[int]] = {}
+        for move in moves:
+            for sign, trials in ((1, move.trials), (-1, move.trials_retracted)):
+                for trial in trials:
+                    sums = counts.setdefault((trial.experiment, trial.day, trial.arm), [0] * 7)
+                    values_of = trial.watched, trial.chosen, trial.minutes
+                    for at, value in enumerate((1, *values_of, *(value * value for value in values_of))):
+                        sums[at] += sign * value
+        expected = [TrialSums(one, arm, day, *sums) for (one, day, arm), sums in sorted(counts.items()) if sums[0]]
+        for folder, ticks in (("one", [moves]), ("many", [[move] for move in moves])):
+            (tmp_path / folder).mkdir()
+            store = self.make(tmp_path / folder)
+            store.enrol([an_id(slot) for slot in range(40)], NOW)
+            for tick in ticks:
+                told(store, *tick)
+            assert store.trials() == expected
+            store.close()
+
+    def test_trials_of_days_out_of_bounds_count_nothing_and_old_ones_go(self, store: ShardStore) -> None:
+        days = TODAY - BUCKET_DAYS, TODAY - BUCKET_DAYS + 1, TODAY + 1, TODAY + 2
+        told(store, Move(0, 1, 0, 1, trials=tuple(Trial(5, 0, day, 1, 0, 0) for day in days)))
+        assert [one.day for one in store.trials()] == [days[1], days[2]]
+        told(store, Move(0, 1, 1, 2, trials_retracted=(Trial(5, 0, days[0], 1, 0, 0), Trial(6, 0, TODAY, 1, 0, 0))))
+        assert [one.day for one in store.trials()] == [days[1], days[2]], "what no row holds is not taken"
+        told(store, a_move(0, 3), day=TODAY + TRIAL_DAYS)
+        assert [one.day for one in store.trials()] == [days[2]]
 
     # --- devices ---
 

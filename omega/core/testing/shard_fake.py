@@ -30,11 +30,13 @@ from omega.core.shard_records import (
     RANKED_BY,
     TAG_RANGE,
     TASTE_NUMBERS,
+    TRIAL_DAYS,
     Aggregate,
     DeviceRow,
     Figures,
     Shown,
     Standing,
+    TrialSums,
     Verdict,
     unknown_title,
 )
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from omega.core.identity.vouchers import Code
     from omega.core.ports import Doubles, Floats, Integers
     from omega.core.shard_records import Move, Sample, Tick
+    from omega.core.wire import Trial
 
 
 class _Row:
@@ -151,6 +154,7 @@ class MemoryShardStore(ShardStore):
         self._rows: defaultdict[tuple[int, int], _Row] = defaultdict(_Row)
         self._buckets: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
         self._audiences: dict[int, tuple[int, list[float]]] = {}
+        self._trials: dict[tuple[int, int, int], list[int]] = {}
         self._identity: tuple[int, bytes] | None = None
         self._admitted: Counter[bytes] = Counter()
         self._codes: dict[bytes, Code] = {}
@@ -213,6 +217,7 @@ class MemoryShardStore(ShardStore):
             sums = self._buckets[bucket]
             sums[0] = max(sums[0] + samples, 0)
             sums[1] = max(sums[1] + success, 0)
+        self._trials = {key: sums for key, sums in self._trials.items() if key[1] > tick.day - TRIAL_DAYS}
         for bucket in [bucket for bucket in self._buckets if bucket[2] <= tick.day - BUCKET_DAYS]:
             del self._buckets[bucket]
         return standings
@@ -251,15 +256,37 @@ class MemoryShardStore(ShardStore):
             return Standing(Verdict.GAP, row.incarnation, row.version, row.horizon)
         if is_new:
             row = replace(row, incarnation=move.incarnation, version=0, horizon=0, mark_day=day, mark_version=0)
-        contributed = row.contributed + len(move.contributed)
-        allowed = min(len(move.retracted), contributed - row.retracted)
+        contributed = row.contributed + len(move.contributed) + len(move.trials)
+        asked = len(move.retracted) + len(move.trials_retracted)
+        allowed = min(asked, contributed - row.retracted)
         row = replace(row, version=move.version, contributed=contributed, retracted=row.retracted + allowed)
         self._devices[row.slot] = row
         for sign, samples in ((1, move.contributed), (-1, move.retracted[:allowed])):
             for sample in samples:
                 touched |= self._count(sample, sign, day, taken)
-        refused = len(move.retracted) - allowed
+        self._try_out(move, day, max(allowed - len(move.retracted), 0))
+        refused = asked - allowed
         return Standing(Verdict.ACCEPTED, row.incarnation, row.version, row.horizon, refused)
+
+    def _try_out(self, move: Move, day: int, taken: int) -> None:
+        for trial in move.trials:
+            if day - BUCKET_DAYS < trial.day <= day + 1:
+                self._try(trial, 1)
+        for trial in move.trials_retracted[:taken]:
+            self._try(trial, -1)
+
+    def _try(self, trial: Trial, sign: int) -> None:
+        key = trial.experiment, trial.day, trial.arm
+        if sign > 0 or key in self._trials:
+            held = self._trials.setdefault(key, [0] * 7)
+            values = trial.watched, trial.chosen, trial.minutes
+            told = 1, *values, *(value**2 for value in values)
+            self._trials[key] = [max(old + sign * new, 0) for old, new in zip(held, told, strict=True)]
+
+    def trials(self) -> list[TrialSums]:
+        """Return what experiments came to."""
+        held = sorted(self._trials.items())
+        return [TrialSums(one, arm, day, *sums) for (one, day, arm), sums in held if sums[0]]
 
     def _count(
         self, sample: Sample, sign: int, day: int, taken: dict[tuple[int, int, int], list[int]]

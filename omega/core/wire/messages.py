@@ -24,6 +24,8 @@ SUCCESS_STEP = 4
 """Success travels in one byte, in steps of 4 thousandths."""
 MAX_DAY = 0xFFFF
 """The last day that can be named, in 2149."""
+MOST_ARMS, MOST_WATCHED, MOST_MINUTES = 8, 255, 1_440
+"""Of an experiment; of a household's day, which counts as this much at most."""
 
 
 class Kind(IntEnum):
@@ -61,6 +63,7 @@ class ArtifactKind(IntEnum):
     RANKING_WEIGHTS = 5
     MODEL = 6
     PRIVACY = 7
+    EXPERIMENTS = 8
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +93,23 @@ class Row(msgspec.Struct, frozen=True):
     hashed: bool = False
 
 
+class Trial(msgspec.Struct, frozen=True, gc=False):
+    """What one household's day in an arm of an experiment came to."""
+
+    experiment: int
+    """`experiment_code` of its id and salt, 32 bits."""
+    arm: int
+    """Its place among the experiment's arms, 0..7."""
+    day: int
+    """Days since 1970 by the household's clock, 0..65535."""
+    watched: int
+    """Titles that were watched, 0..255."""
+    chosen: int
+    """How many of them had been offered in a list."""
+    minutes: int
+    """Of titles whose length is known, 0..1440."""
+
+
 class Push(msgspec.Struct, frozen=True, kw_only=True):
     """What came to a device's contributions between two versions."""
 
@@ -105,6 +125,10 @@ class Push(msgspec.Struct, frozen=True, kw_only=True):
     contributed: tuple[Row, ...] = ()
     retracted: tuple[Row, ...] = ()
     """What is to be taken back, as it was contributed: day and taste code included."""
+    trials: tuple[Trial, ...] = ()
+    """What days in arms of experiments came to; a shard that knows none passes them over."""
+    trials_retracted: tuple[Trial, ...] = ()
+    """What is to be taken back of that, as it was told."""
     asks: bytes = b""
     """The taste code with which the device asks for similar titles; empty when it doesn't."""
 
@@ -208,8 +232,12 @@ def _of_entry(entry: Trend | Similar) -> tuple[int, int]:
     return entry.title, -1 if entry.slot is None else entry.slot
 
 
+def _of_trial(trial: Trial) -> tuple[int, int, int]:
+    return trial.experiment, trial.day, trial.arm
+
+
 _ORDERS: dict[type, dict[str, Any]] = {
-    Push: {"contributed": _of_row, "retracted": _of_row},
+    Push: {"contributed": _of_row, "retracted": _of_row, "trials": _of_trial, "trials_retracted": _of_trial},
     Ack: {"resolved": None},
     Resync: {},
     Pull: {

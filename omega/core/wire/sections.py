@@ -13,6 +13,7 @@ from omega.core.wire import entries
 from omega.core.wire.messages import TASTE_BYTES, Ack, Kind, Pull, Push, Reason
 from omega.core.wire.numbers import checked, put_varint
 from omega.core.wire.rows import put_rows, read_rows
+from omega.core.wire.trials import put_trials, read_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,6 +88,10 @@ def _push(push: Push) -> Parts:
     if push.asks:
         checked(len(push.asks), "length of a taste code", TASTE_BYTES, TASTE_BYTES)
         yield 8, push.asks
+    for number, trials in ((16, push.trials), (18, push.trials_retracted)):
+        if trials:
+            put_trials(payload := bytearray(), trials)
+            yield number, payload
 
 
 def _pull(pull: Pull) -> Parts:
@@ -149,6 +154,8 @@ _READERS: Mapping[Kind, Mapping[int, Callable[[Reader, Fields], None]]] = {
         5: partial(_read_push_rows, name="retracted", hashed=False),
         7: partial(_read_push_rows, name="retracted", hashed=True),
         8: _read_question,
+        16: _into("trials", read_trials),
+        18: _into("trials_retracted", read_trials),
     },
     Kind.ACK: {1: _read_state, 3: _into("resolved", entries.read_resolved)},
     Kind.RESYNC: {1: _read_reason},

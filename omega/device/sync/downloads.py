@@ -1,7 +1,7 @@
 """What a TV takes of the files that its shard names, signed by its operator.
 
-That is a later epoch of its catalog, the map of audiences, titles' factors and neighbors, and the weights that ranking
-goes by.
+That is a later epoch of its catalog, the map of audiences, titles' factors and neighbors, the weights that ranking goes
+by, and what is being tried.
 
 It comes after a sync, some at a time, and goes on where it stopped: at the next sync, after a restart. What goes wrong
 is told and tried again; the TV goes on with what it has.
@@ -27,6 +27,7 @@ from omega.core.artifacts.naming import from_wire
 from omega.core.audience import decode_basis
 from omega.core.catalog import Catalog
 from omega.core.errors import OmegaError, TransportError
+from omega.core.experiments import decode_experiments
 from omega.core.factors import decode_factors
 from omega.core.neighbors import decode_neighbors
 from omega.core.ports import ARTIFACTS
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from omega.core.artifacts.accepted import Accepted
     from omega.core.artifacts.manifest import Manifest, Named
     from omega.core.audience import Basis
+    from omega.core.experiments import Experiments
     from omega.core.factors import Factors
     from omega.core.neighbors import Neighbors
     from omega.core.ports import Fetched
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from omega.core.wire import Artifact
     from omega.device.brain import Brain
 
-    Small: TypeAlias = Basis | Factors | Neighbors | Account | RankingWeights
+    Small: TypeAlias = Basis | Factors | Neighbors | Account | RankingWeights | Experiments
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ CHUNK_BYTES: Final = 2**16
 _DECODED: Final[Mapping[Kind, Callable[[bytes], Small]]] = MappingProxyType(
     {
         Kind.AUDIENCE: decode_basis,
+        Kind.EXPERIMENTS: decode_experiments,
         Kind.FACTORS: decode_factors,
         Kind.NEIGHBORS: decode_neighbors,
         Kind.PRIVACY: decode_privacy,

@@ -172,7 +172,8 @@ class Session:
         return push
 
     def _push(self, link: Link, version: int, lines: Sequence[Contribution]) -> Push:
-        rows = [(line.retracts, self._references.row(line, link.epoch)) for line in lines]
+        tried = [(line.retracts, trial) for line in lines if (trial := line.trial)]
+        rows = [(line.retracts, self._references.row(line, link.epoch)) for line in lines if not line.trial]
         return Push(
             header=self._header,
             incarnation=link.incarnation,
@@ -180,6 +181,8 @@ class Session:
             step=version - link.version,
             contributed=tuple(row for retracts, row in rows if not retracts),
             retracted=tuple(row for retracts, row in rows if retracts),
+            trials=tuple(trial for retracts, trial in tried if not retracts),
+            trials_retracted=tuple(trial for retracts, trial in tried if retracts),
             known_pull=self._known_pull,
         )
 

@@ -16,7 +16,9 @@ EPILOG = "Example: omega artifact publish catalog.jsonl artifacts --kind catalog
 def publish(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What to publish.")],
     folder: opened.Folder,
-    kind: Annotated[str, typer.Option(help="catalog, weights, model, factors, audience, neighbors or privacy.")],
+    kind: Annotated[
+        str, typer.Option(help="catalog, weights, experiments, model, factors, audience, neighbors or privacy.")
+    ],
     key: Annotated[Path, typer.Option(help="The operator's private key, of omega artifact keygen.")],
     name: Annotated[
         str | None, typer.Option(help="Which one of its kind.", show_default="a catalog's lineage, else the kind")

@@ -30,6 +30,7 @@ def status(
         ("store", render.size(found.store_bytes)),
         ("mode", found.mode),
         ("profiles", ", ".join(found.profiles) or "none"),
+        ("experiments", ", ".join(f"{name}: {arm}" for name, arm in found.experiments.items()) or "none"),
         ("waits to be shared", f"{found.shared.queued} samples"),
     )
     render.rich(render.table(("", ""), rows))

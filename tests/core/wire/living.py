@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hypothesis import strategies as st
 
-from omega.core.wire.messages import Ack, Artifact, Header, Pull, Push, Reason, Resync, Row, Similar, Trend
+from omega.core.wire.messages import Ack, Artifact, Header, Pull, Push, Reason, Resync, Row, Similar, Trend, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -30,6 +30,20 @@ unknown = st.builds(Row, st.integers(0, (1 << 40) - 1), slots, days, shares, tas
 rows = tuples(known | unknown, lambda row: (row.hashed, row.title, row.slot, row.day))
 headers = st.builds(Header, space=st.integers(0, 0xFFFFFF), lineage=st.integers(0, 0xFFFFFF), epoch=ordinals)
 versions = st.integers(0, U63 - U32) | st.integers(0, 300)
+trials = tuples(
+    st.integers(0, 255).flatmap(
+        lambda watched: st.builds(
+            Trial,
+            st.integers(0, U32),
+            slots,
+            days,
+            st.just(watched),
+            st.integers(0, watched),
+            st.integers(0, 1_440),
+        )
+    ),
+    lambda trial: (trial.experiment, trial.arm, trial.day),
+)
 pushes = st.builds(
     Push,
     header=headers,
@@ -39,6 +53,8 @@ pushes = st.builds(
     known_pull=st.integers(0, U63),
     contributed=rows,
     retracted=rows,
+    trials=trials,
+    trials_retracted=trials,
     asks=tastes,
 )
 acks = versions.flatmap(

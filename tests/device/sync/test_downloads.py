@@ -20,6 +20,7 @@ from omega.core.artifacts.shelf import Shelf
 from omega.core.audience import Basis
 from omega.core.catalog import Catalog
 from omega.core.errors import ArtifactError, CatalogError, InputError, ModelError, OmegaError, TransportError
+from omega.core.experiments import Arm, Experiment, Experiments, encode_experiments
 from omega.core.privacy import Account, withdrawn
 from omega.core.ranking_weights import RankingWeights, encode_weights
 from omega.core.shard_records import TASTE_SPACE
@@ -172,7 +173,25 @@ def test_what_others_figures_cost_is_told_after_a_restart_too_until_it_is_taken_
     assert tv.brain.status().privacy is None
 
 
-@pytest.mark.parametrize("kind", [Kind.WEIGHTS, Kind.AUDIENCE])
+def test_experiments_are_begun_at_once_go_on_after_a_restart_and_end_with_the_next_version(tv: Tv) -> None:
+    day = tv.brain._now().date()
+    arms = Arm(name="as-ever", share=0.5), Arm(name="wide", share=0.5, settings={"breadth": 0.5})
+    running = Experiments((Experiment(id="wider", first_day=day, last_day=day, arms=arms),))
+    made = tv.shelf.publish(encode_experiments(running), Kind.EXPERIMENTS, KEY, made_at=0)
+    tv.give_out()
+    tv.fetch(to_wire(made.named))
+    assert list(tv.brain.status().experiments) == ["wider"]
+    tv.restart()
+    assert taken(tv.accepted) == [running]
+    ended = tv.shelf.publish(encode_experiments(Experiments()), Kind.EXPERIMENTS, KEY, made_at=0)
+    tv.give_out()
+    tv.fetch(to_wire(ended.named))
+    assert tv.brain.status().experiments == {}
+    tv.fetch(to_wire(made.named))
+    assert tv.brain.status().experiments == {}, "an older version is not taken again"
+
+
+@pytest.mark.parametrize("kind", [Kind.WEIGHTS, Kind.AUDIENCE, Kind.EXPERIMENTS])
 def test_weights_and_maps_that_make_no_sense_change_nothing(tv: Tv, kind: Kind) -> None:
     before = tv.brain.weights
     with pytest.raises(OmegaError):

@@ -41,6 +41,10 @@ INSERT INTO event
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 ON CONFLICT DO NOTHING RETURNING id
 
+-- name: add_drawn
+-- An event whose title chance had put into a list.
+INSERT INTO drawn (event_id, propensity) VALUES (?, ?)
+
 -- name: told_before
 -- The event that has the same identity.
 SELECT id, slot, watched_milli, engagement_milli FROM event
@@ -128,6 +132,14 @@ ORDER BY (b.product + json_extract(?2, '$[' || p.slot || ']')) / p.length DESC, 
 -- When the vectors were replaced.
 UPDATE pattern SET length = ? WHERE id = ?
 
+-- name: has_vectors
+-- A store that nothing was bound to has no table of them.
+SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'title_vector')
+
+-- name: title_vectors
+-- Their bytes, in any order.
+SELECT vector FROM title_vector
+
 -- name: without_length
 -- Patterns that were derived anew.
 SELECT id, title_id, slot FROM pattern WHERE length = 0
@@ -135,14 +147,14 @@ SELECT id, title_id, slot FROM pattern WHERE length = 0
 -- name: events
 -- The newest first; a limit of -1 is none. {where} is filled in with the columns that are asked for.
 SELECT t.content_id, e.at, e.slot, e.watched_milli, e.season, e.episode, e.profile_id, e.engagement_milli, e.offered,
-    e.shared
-FROM event AS e JOIN title AS t ON t.id = e.title_id WHERE {where} ORDER BY e.id DESC LIMIT ?
+    e.shared, d.propensity
+FROM event AS e JOIN title AS t ON t.id = e.title_id LEFT JOIN drawn AS d ON d.event_id = e.id WHERE {where} ORDER BY e.id DESC LIMIT ?
 
 -- name: events_after
 -- In order of recording.
 SELECT e.id, t.content_id, e.at, e.slot, e.watched_milli, e.season, e.episode, e.profile_id,
-    e.engagement_milli, e.offered, e.shared
-FROM event AS e JOIN title AS t ON t.id = e.title_id WHERE e.id > ? ORDER BY e.id LIMIT ?
+    e.engagement_milli, e.offered, e.shared, d.propensity
+FROM event AS e JOIN title AS t ON t.id = e.title_id LEFT JOIN drawn AS d ON d.event_id = e.id WHERE e.id > ? ORDER BY e.id LIMIT ?
 
 -- name: watched
 -- One row a title and profile.
@@ -299,6 +311,22 @@ DELETE FROM pattern WHERE id IN (SELECT id FROM pattern ORDER BY updated_at DESC
 -- name: contributed
 -- Whether the title was contributed in this context on this day already.
 SELECT EXISTS (SELECT 1 FROM contribution WHERE title_key = ? AND slot = ? AND day = ?)
+
+-- name: tried
+-- Whether an experiment's day has a line already.
+SELECT EXISTS (SELECT 1 FROM contribution WHERE title_key = ? AND day = ?)
+
+-- name: retract_trials
+-- Days of experiments that anything is forgotten of, one more or less for the time zone; with ?1 all. They have left.
+UPDATE contribution SET retract = 1
+WHERE title_key < 0 AND version IS NOT NULL AND NOT retract AND (?1 OR EXISTS (
+    SELECT 1 FROM event AS e WHERE e.id IN (SELECT id FROM temp.doomed_event) AND abs(e.at / 86400 - day) <= 1))
+
+-- name: drop_trials
+-- The same that haven't.
+DELETE FROM contribution
+WHERE title_key < 0 AND version IS NULL AND (?1 OR EXISTS (
+    SELECT 1 FROM event AS e WHERE e.id IN (SELECT id FROM temp.doomed_event) AND abs(e.at / 86400 - day) <= 1))
 
 -- name: queue
 -- Waits for its first frame.

@@ -339,3 +339,39 @@ WITH near AS MATERIALIZED (
 )
 SELECT v.key >> 4, v.key & 15, v.samples, v.success_milli, v.households, v.day, v.trends
 FROM near AS n JOIN shown AS v ON v.key = n.title * 16 + 8 WHERE v.rank IS NOT NULL ORDER BY n.distance, n.title
+
+-- name: add_trials
+-- To what other households told of the same arm and day.
+INSERT INTO trial (experiment, arm, day, households, watched, chosen, minutes, watched_squares, chosen_squares, minutes_squares)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::bigint[], $10::bigint[]) AS u (experiment, arm, day, households, watched, chosen, minutes, watched_squares, chosen_squares, minutes_squares)
+ON CONFLICT (experiment, arm, day) DO UPDATE SET households = trial.households + excluded.households,
+    watched = trial.watched + excluded.watched,
+    chosen = trial.chosen + excluded.chosen,
+    minutes = trial.minutes + excluded.minutes,
+    watched_squares = trial.watched_squares + excluded.watched_squares,
+    chosen_squares = trial.chosen_squares + excluded.chosen_squares,
+    minutes_squares = trial.minutes_squares + excluded.minutes_squares
+
+-- name: take_trials
+-- What no row holds was never counted here.
+UPDATE trial SET households = greatest(trial.households - u.households, 0),
+    watched = greatest(trial.watched - u.watched, 0),
+    chosen = greatest(trial.chosen - u.chosen, 0),
+    minutes = greatest(trial.minutes - u.minutes, 0),
+    watched_squares = greatest(trial.watched_squares - u.watched_squares, 0),
+    chosen_squares = greatest(trial.chosen_squares - u.chosen_squares, 0),
+    minutes_squares = greatest(trial.minutes_squares - u.minutes_squares, 0)
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::bigint[], $10::bigint[]) AS u (experiment, arm, day, households, watched, chosen, minutes, watched_squares, chosen_squares, minutes_squares)
+WHERE trial.experiment = u.experiment AND trial.arm = u.arm AND trial.day = u.day
+
+-- name: trials
+-- All that are left.
+SELECT experiment, arm, day, households, watched, chosen, minutes, watched_squares, chosen_squares, minutes_squares
+FROM trial WHERE households > 0 ORDER BY experiment, day, arm
+
+-- name: drop_trials
+-- Days that are over; what another session holds waits for tomorrow.
+DELETE FROM trial WHERE (experiment, arm, day) IN (
+    SELECT experiment, arm, day FROM trial WHERE day <= $1 FOR UPDATE SKIP LOCKED)

@@ -236,3 +236,35 @@ SELECT title, direction FROM likeness WHERE good
 -- Some rows by key.
 SELECT key >> 4, key & 15, samples, success_milli, households, day, trends FROM shown
 WHERE rank IS NOT NULL AND key IN (SELECT value FROM json_each(?))
+
+-- name: add_trials
+-- To what other households told of the same arm and day.
+INSERT INTO trial (experiment, arm, day, households, watched, chosen, minutes, watched_squares, chosen_squares, minutes_squares)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET households = households + excluded.households,
+    watched = watched + excluded.watched,
+    chosen = chosen + excluded.chosen,
+    minutes = minutes + excluded.minutes,
+    watched_squares = watched_squares + excluded.watched_squares,
+    chosen_squares = chosen_squares + excluded.chosen_squares,
+    minutes_squares = minutes_squares + excluded.minutes_squares
+
+-- name: take_trials
+-- What no row holds was never counted here.
+UPDATE trial SET households = max(households - ?4, 0),
+    watched = max(watched - ?5, 0),
+    chosen = max(chosen - ?6, 0),
+    minutes = max(minutes - ?7, 0),
+    watched_squares = max(watched_squares - ?8, 0),
+    chosen_squares = max(chosen_squares - ?9, 0),
+    minutes_squares = max(minutes_squares - ?10, 0)
+WHERE experiment = ?1 AND arm = ?2 AND day = ?3
+
+-- name: trials
+-- All that are left.
+SELECT experiment, arm, day, households, watched, chosen, minutes, watched_squares, chosen_squares, minutes_squares
+FROM trial WHERE households > 0 ORDER BY experiment, day, arm
+
+-- name: drop_trials
+-- Days that are over.
+DELETE FROM trial WHERE day <= ?

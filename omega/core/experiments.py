@@ -25,7 +25,19 @@ SHARES: Final = ("breadth", "explore")
 """Settings that an arm replaces, 0..1: which part of a list has the trend turned down, which is drawn."""
 SCALED: Final = (
     *NAMES,
-    *("alike", "context_genre", "context_kind", "skill", "mood", "habit", "own", "resume", "given_up", "variety"),
+    *(
+        "alike",
+        "context_genre",
+        "context_kind",
+        "skill",
+        "mood",
+        "habit",
+        "habits",
+        "own",
+        "resume",
+        "given_up",
+        "variety",
+    ),
 )
 """Weights of the ranking that an arm multiplies by a factor, whatever they were fitted to."""
 LARGEST_FACTOR: Final = 10.0

@@ -1,4 +1,4 @@
-"""The weights of the ranking: ten numbers that a fit finds, in five terms that are the reasons."""
+"""The weights of the ranking: ten numbers that a fit finds, in five terms that are the reasons, and one for habits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TERMS = {
 """The five terms and the weights of each; their sum is the score."""
 
 
-class RankingWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RankingWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What each feature counts, in the features' own units."""
 
     trend: float
@@ -55,6 +55,11 @@ class RankingWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Per nat of the odds that somebody of this taste is in the title's audience."""
     audience_settled: float
     """What the same counts more, the longer the household is known."""
+    habits: float = 1.0
+    """What the household's own habits count, times the weights that are set by hand; 0 and more.
+
+    A log of ratings can't tell what they are worth at home: it has no evenings.
+    """
 
     def __post_init__(self) -> None:
         """Raise InputError for a weight that is none."""
@@ -62,11 +67,13 @@ class RankingWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             value = getattr(self, name)
             if not (math.isfinite(value) and abs(value) <= LARGEST):
                 raise InputError(f"weight {name} is {value}, allowed: -{LARGEST:g}..{LARGEST:g}: fit the weights anew")
+        if not 0 <= self.habits <= LARGEST:
+            raise InputError(f"weight habits is {self.habits}, allowed: 0..{LARGEST:g}: fit the weights anew")
 
     @classmethod
     def of(cls, values: Iterable[float]) -> RankingWeights:
-        """Return the weights of ten numbers in the order of NAMES."""
-        return cls(**dict(zip(NAMES, map(float, values), strict=True)))
+        """Return the weights of ten numbers in the order of NAMES, and perhaps of one more, `habits`."""
+        return cls(**dict(zip(cls.__struct_fields__, map(float, values), strict=False)))
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -78,7 +85,7 @@ class RankingWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return msgspec.structs.replace(self, **dict.fromkeys((name for term in terms for name in TERMS[term]), 0.0))
 
 
-NAMES: tuple[str, ...] = RankingWeights.__struct_fields__
+NAMES: tuple[str, ...] = RankingWeights.__struct_fields__[:-1]
 """The features, in the order of every array of them."""
 
 

@@ -71,7 +71,9 @@ TEND_MS = 20.0
 """Idle work at a time: no request waits longer for it."""
 RECENT_EPISODES = 20
 MOST_HABITS = 8
-_MODE, _HOUSEHOLD = "mode", "household"
+_MODE = "mode"
+HOUSEHOLD = "household"
+"""The note of what makes a household's chances its own."""
 _HOUSEHOLD_BYTES = 16
 _OFFER_HOLDS_S = 12 * 3600
 """What is watched this long after it was recommended counts as chosen from the list."""
@@ -536,12 +538,12 @@ class Brain:
 
         Where it can't be kept, it holds as long as the process.
         """
-        if (kept := self._store.note(_HOUSEHOLD)) is not None:
+        if (kept := self._store.note(HOUSEHOLD)) is not None:
             return kept
         key = secrets.token_hex(_HOUSEHOLD_BYTES).encode()
         if not self._store.is_read_only:
             with suppress(StoreError):
-                self._store.set_note(_HOUSEHOLD, key)
+                self._store.set_note(HOUSEHOLD, key)
         return key
 
     def _tell_trials(self) -> None:

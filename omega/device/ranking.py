@@ -20,6 +20,8 @@ from omega.device.features import COLUMNS, features
 from omega.device.memory.lifts import skill_term
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from omega.core.experiments import Arm
@@ -47,7 +49,7 @@ OF_EVERYBODY = slice(0, 2)
 """Those that are the same in every household."""
 QUIET = 0.35
 """How much of them counts at the last places of a list, which would else be the same everywhere too."""
-POOL = 100
+POOL = 300
 """How many of the best by score compete for a place in the list."""
 MOOD_FLOOR = 0.18
 """Cosine that a mood needs with some genre: "qwertz" reaches .14, "uplifting" .21, "scary" .58."""
@@ -86,11 +88,16 @@ class Weights(msgspec.Struct, frozen=True):
     variety: float = 0.5
     breadth: float = 0.3
     """Which part of a list is filled with the trend turned down, 0..1."""
-    explore: float = 0.0
-    """Which part of a list goes to titles that are drawn, 0..1: its last places. See `exploring`."""
+    explore: float = 0.025
+    """Which part of a list goes to titles that are drawn, 0..1: its last places. See `exploring`.
+
+    Of lists of 20, every second one's last title. By replay that costs .1 % of NDCG and shows half as many titles more.
+    """
+    habits: float = _fitted("habits")
+    """What context, skill and habit count, times their weights above, which are set by hand."""
 
     def fitted(self, found: RankingWeights) -> Weights:
-        """Return the same with what a fit found in place of the first ten."""
+        """Return the same with what a fit found in place of the first ten, and of `habits`."""
         return msgspec.structs.replace(self, **msgspec.structs.asdict(found))
 
     @property
@@ -202,7 +209,7 @@ def score(
     by_term = {term: ten[:, columns] @ fitted[columns] for term, columns in COLUMNS.items()}
     slot_genre = titles.genres @ leanings.slot_genres
     slot_kind = leanings.slot_kinds[titles.kinds]
-    habits = weights.habit * habit_shares(titles.centered, evidence)
+    habits = weights.habits * weights.habit * habit_shares(titles.centered, evidence)
     recorded = weights.own * known.record
     terms = (
         by_term["trend"],
@@ -210,8 +217,8 @@ def score(
         weights.alike * others.nearness + by_term["audience"],
         by_term["taste"],
         by_term["novelty"],
-        weights.context_genre * slot_genre + weights.context_kind * slot_kind,
-        weights.skill * skill_term(known.lift, titles.genres, titles.kinds),
+        weights.habits * (weights.context_genre * slot_genre + weights.context_kind * slot_kind),
+        weights.habits * weights.skill * skill_term(known.lift, titles.genres, titles.kinds),
         weights.mood * mood_fit(titles, mood) if mood is not None else np.zeros(len(titles.kinds)),
         habits.sum(axis=1) + recorded,
         weights.resume * known.resume,
@@ -257,12 +264,12 @@ def places(
 
     Of 20, with a breadth of .3, the last 6 are not the first sort: lists of several households differ more than by
     chance, at little cost. No score is higher than the one above it, as far as scores decide. With an `explore` of .1
-    the last 2 are drawn among the pool, by the `seed` alone.
+    the last 2 are drawn among the pool, by the `seed` alone; with .025 the last one is, every second time.
     """
-    loud, chosen = k - round(k * weights.breadth), k - round(k * weights.explore)
+    loud, shares = k - round(k * weights.breadth), exploring.shares(k, weights.explore)
     quiet = scores.quiet.sum(axis=1)
     rows, variety, propensities = diverse(
-        scores.total, centered, allowed, k, weights.variety, later=(loud, quiet), drawn=(chosen, seed)
+        scores.total, centered, allowed, k, weights.variety, later=(loud, quiet), drawn=(shares, seed)
     )
     found = zip(rows, variety.tolist(), propensities, strict=True)
     return [Place(row, term, place >= loud, chance) for place, (row, term, chance) in enumerate(found)]
@@ -276,13 +283,13 @@ def diverse(
     strength: float,
     *,
     later: tuple[int, Floats] | None = None,
-    drawn: tuple[int, int] | None = None,
+    drawn: tuple[Sequence[float], int] | None = None,
 ) -> tuple[list[int], Floats, list[float | None]]:
     """Return up to `k` rows of the best pool, each one's variety term, which is 0 or less, and its propensity.
 
     Maximal marginal relevance (Carbonell and Goldstein, 1998): each place goes to the row with the highest total less
     `strength` x its greatest cosine to the rows above it, so that scores fall down the list. From a place on, `later`
-    gives other totals (n,), none of them higher. From a place on, `drawn` lets chance choose by its seed.
+    gives other totals (n,), none of them higher. `drawn` lets chance choose by its seed, at each place by so much.
     """
     candidates = np.flatnonzero(allowed)
     size = min(max(POOL, k), len(candidates))
@@ -297,8 +304,8 @@ def diverse(
     for place in range(min(k, len(pool))):
         if later and place == later[0]:
             totals = later[1][pool].astype(np.float64)
-        if drawn and place >= drawn[0]:
-            at, propensity = _drawn(totals - penalty, pool, open_, place, drawn[1])
+        if drawn and drawn[0][place]:
+            at, propensity = _drawn(totals - penalty, pool, open_, place, *drawn)
         else:
             at, propensity = int(np.argmax(np.where(open_, totals - penalty, -np.inf))), None
         chosen.append(int(pool[at]))
@@ -310,11 +317,16 @@ def diverse(
 
 
 def _drawn(
-    totals: NDArray[np.float64], pool: NDArray[np.intp], open_: NDArray[np.bool_], place: int, seed: int
+    totals: NDArray[np.float64],
+    pool: NDArray[np.intp],
+    open_: NDArray[np.bool_],
+    place: int,
+    shares: Sequence[float],
+    seed: int,
 ) -> tuple[int, float | None]:
     """Return which of the open rows of a pool chance gives a place, and how probable that was."""
     left = np.flatnonzero(open_)
-    odds = exploring.propensities(totals[left])
+    odds = exploring.propensities(totals[left], shares[place])
     at = exploring.draw(odds, exploring.chances(seed, place, pool[left]))
     return int(left[at]), float(odds[at])
 

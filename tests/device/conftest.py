@@ -10,12 +10,12 @@ from omega.compose import EXAMPLE_CATALOG_PATH
 from omega.core.catalog import Catalog
 from omega.core.testing.fakes import Clock, FakeEmbedder
 from omega.device.brain import Brain
+from omega.device.ranking import Weights
 from omega.device.titles import load_or_embed
 from omega_storage.device_memory import MemoryDeviceStore
 
 if TYPE_CHECKING:
     from omega.core.ports import DeviceStore, Embedder
-    from omega.device.ranking import Weights
     from omega.device.titles import TitleArrays
 
 
@@ -80,7 +80,7 @@ def opener(example: Catalog, arrays: TitleArrays, clock: Clock) -> OpenBrain:
             catalog or example,
             titles,
             now=clock,
-            weights=weights,
+            weights=weights or Weights(explore=0),  # what is looked at is what scores decide
         )
 
     return opened

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,7 @@ def test_the_last_places_are_drawn_and_say_their_propensity(seed: int) -> None:
     scores, vectors = scores_of(seed, 60), np.abs(random_units(60, seed=seed))
     weights = Weights(explore=0.2)
     places = ranking.places(scores, vectors, np.ones(60, bool), 20, weights, seed=seed)
-    plain = ranking.places(scores, vectors, np.ones(60, bool), 20, Weights())
+    plain = ranking.places(scores, vectors, np.ones(60, bool), 20, Weights(explore=0))
     assert places[:16] == plain[:16]
     rows = [place.row for place in places]
     assert len(set(rows)) == 20
@@ -118,8 +119,44 @@ def test_lists_stay_for_a_day_and_a_restart_and_differ_between_days_and_househol
     assert [one.content_id for one in brain.recommend(EVENING)] != [one.content_id for one in first]
 
 
-def test_nothing_is_drawn_by_default_and_json_tells_nothing_new(open_brain: OpenBrain) -> None:
-    plain = open_brain().recommend(EVENING)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_place_may_be_drawn_at_times_and_else_by_score_with_what_both_make_probable(seed: int) -> None:
+    scores, vectors = scores_of(3, 60), np.abs(random_units(60, seed=3))
+    places = ranking.places(scores, vectors, np.ones(60, bool), 20, Weights(explore=0.065), seed=seed)
+    plain = ranking.places(scores, vectors, np.ones(60, bool), 20, Weights(explore=0))
+    rows = [place.row for place in places]
+    assert [place.propensity is None for place in places] == [True] * 18 + [False] * 2
+    for at, share in ((18, 0.3), (19, 1.0)):
+        drawn = literal(scores, vectors, rows[:at], rows[at], 0.5)
+        by_score = at == 18 and rows[at] == plain[at].row
+        assert places[at].propensity == pytest.approx(share * drawn + (1 - share) * by_score, rel=1e-4)
+
+
+def test_every_second_list_ends_with_what_is_drawn() -> None:
+    scores, vectors = scores_of(5, 300), random_units(300, seed=5)
+
+    def last(day: int) -> int:
+        seed = exploring.seed_of(b"one", day)
+        return ranking.places(scores, vectors, np.ones(300, bool), 20, Weights(), seed=seed)[-1].row
+
+    found = Counter(last(day) for day in range(400))
+    by_score, times = found.most_common(1)[0]
+    assert by_score == ranking.places(scores, vectors, np.ones(300, bool), 20, Weights(explore=0))[-1].row
+    assert 160 <= times <= 250
+    assert len(found) > 50
+
+
+def test_few_places_of_a_long_list_are_drawn_and_none_of_a_short_one() -> None:
+    assert exploring.shares(9, 1.0) == [0.0] * 9
+    assert exploring.shares(10, 0.1) == [0.0] * 9 + [1.0]
+    assert exploring.shares(700, 0.1) == [0.0] * 698 + [1.0, 1.0]
+
+
+def test_where_nothing_is_drawn_json_tells_nothing_new(open_brain: OpenBrain) -> None:
+    plain = [
+        *open_brain(weights=Weights(explore=0)).recommend(EVENING),
+        *open_brain(weights=Weights()).recommend(EVENING, 9),
+    ]
     assert all(one.propensity is None for one in plain)
     assert b"propensity" not in msgspec.json.encode(plain)
     told = msgspec.json.decode(msgspec.json.encode(open_brain(weights=Weights(explore=0.1)).recommend(EVENING)))

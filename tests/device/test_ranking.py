@@ -141,7 +141,7 @@ def others(*shares: float, households: Sequence[int] = (), **more: Sequence[floa
 
 
 def only(**weights: float) -> Weights:
-    return Weights(**(dict.fromkeys(Weights.__struct_fields__, 0.0) | weights))
+    return Weights(**(dict.fromkeys(Weights.__struct_fields__, 0.0) | {"habits": 1.0} | weights))
 
 
 def test_fitted_weights_take_the_place_of_the_formulas_and_leave_the_others() -> None:
@@ -202,6 +202,8 @@ def test_every_weight_moves_its_own_term(three: TitleArrays) -> None:
     }.items():
         moved = terms(only(**{field: 1.0}))
         assert [name for column, name in enumerate(TERMS) if moved[:, column].any()] == [term]
+        by_habits = np.allclose(terms(only(**{field: 1.0}, habits=0.5)), moved / 2)
+        assert by_habits == (field in ("context_genre", "context_kind", "skill", "habit"))
 
 
 def test_taste_is_the_fitted_sum_of_genre_logs_and_cosine(three: TitleArrays) -> None:

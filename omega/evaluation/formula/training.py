@@ -84,8 +84,16 @@ def lists_of(
 def fitted(
     lists: Sequence[Lists], without: Collection[str] = (), start: RankingWeights | None = None
 ) -> tuple[RankingWeights, Fit]:
-    """Return the best weights with some terms left out; raises InputError where no list has a hit."""
+    """Return the best weights with some terms left out; raises InputError where no list has a hit.
+
+    Lists of eleven features have habits as the last; where they speak against what is watched, they count nothing.
+    """
     absent = {name for term in without for name in TERMS[term]}
-    used = np.array([name not in absent for name in NAMES])
+    used = np.array(
+        [name not in absent for name in NAMES] + [True] * (lists[0].features.shape[2] - len(NAMES) if lists else 0)
+    )
     found = fit(lists, used, start=np.array(start.values) if start else None)
+    if len(found.weights) > len(NAMES) and found.weights[-1] < 0:
+        used[-1] = False
+        found = fit(lists, used)
     return RankingWeights.of(found.weights), found

@@ -9,10 +9,12 @@ import msgspec
 import numpy as np
 
 from omega.core.ranking_weights import TERMS as FITTED_TERMS
-from omega.device import ranking
+from omega.device import exploring, ranking
 from omega.device.features import COLUMNS, trends
+from omega.device.observe import day_number
 from omega.device.others import Others
 from omega.device.ranking import OF_EVERYBODY, TERMS, Scores
+from omega.evaluation.loop.town import key_of
 from omega.evaluation.method import NOTHING, Method
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 LOOP, PLAIN, ALONE = "omega", "omega-plain", "omega-alone"
 OWN_TERMS = TERMS[len(FITTED_TERMS) :]
 """What the household's own habits say, which no fit on others' data weighs."""
+HABITS = [TERMS.index(name) for name in ("context", "skill", "habit")]
+"""Terms for which `RankingWeights.habits` counts; a title's own record is in the last, but counts as ever."""
 SHIPPED_HALF_LIFE_DAYS = 8.0
 """Of the popularity that a TV without a shard is shipped with."""
 
@@ -39,15 +43,15 @@ class Variant:
     name: str
     without: tuple[str, ...] = ()
     """Terms that count nothing."""
-    breadth: float | None = None
-    """In place of the weights' own."""
+    plain: bool = False
+    """Whether a list is the best by score alone, without breadth and exploration."""
     alone: bool = False
     """Whether no shard has told anything: the operator's popularity of some day is all that is known of others."""
 
 
 def variants(*, ablation: bool) -> list[Variant]:
     """Return what is judged, the whole first."""
-    found = [Variant(LOOP), Variant(PLAIN, breadth=0.0), Variant(ALONE, alone=True)]
+    found = [Variant(LOOP), Variant(PLAIN, plain=True), Variant(ALONE, alone=True)]
     if ablation:
         found += [Variant(f"{LOOP}-no-{term}", (term,)) for term in FITTED_TERMS]
         found.append(Variant(f"{LOOP}-no-habits", OWN_TERMS))
@@ -91,18 +95,19 @@ class Loop:
             raise RuntimeError("lists are asked for before anything was learned")
         found = {variant.name: np.full((len(viewers), k), NOTHING) for variant in self._variants}
         seen = past.seen(viewers)
-        for row, brain in enumerate(self._town.brains(viewers, at_s)):
+        for row, (viewer, brain) in enumerate(zip(viewers.tolist(), self._town.brains(viewers, at_s), strict=True)):
             asked = brain.ask()
             allowed = asked.allowed & ~seen[row, numbers]
+            seed = exploring.seed_of(key_of(viewer), day_number(asked.now))
             for variant in self._variants:
-                places = self._places(asked, variant, allowed, k)
+                places = self._places(asked, variant, allowed, k, seed)
                 found[variant.name][row, : len(places)] = numbers[places]
         return found
 
-    def _places(self, asked: Asked, variant: Variant, allowed: NDArray[np.bool_], k: int) -> list[int]:
+    def _places(self, asked: Asked, variant: Variant, allowed: NDArray[np.bool_], k: int, seed: int) -> list[int]:
         weights = self._town.weights
-        if variant.breadth is not None:
-            weights = msgspec.structs.replace(weights, breadth=variant.breadth)
+        if variant.plain:
+            weights = msgspec.structs.replace(weights, breadth=0.0, explore=0.0)
         terms = asked.scores.terms.copy()
         if variant.alone:
             terms[:, OF_EVERYBODY] = self._alone(asked)
@@ -110,7 +115,8 @@ class Loop:
         for term in variant.without:
             terms[:, TERMS.index(term)] = 0
         scores = Scores(terms, asked.scores.features, asked.scores.habits, asked.scores.own)
-        return [place.row for place in ranking.places(scores, self._town.growing.arrays.centered, allowed, k, weights)]
+        centered = self._town.growing.arrays.centered
+        return [place.row for place in ranking.places(scores, centered, allowed, k, weights, seed=seed)]
 
     def _alone(self, asked: Asked) -> Floats:
         """Return (n, 2) trend and freshness as they are without a shard."""
@@ -158,12 +164,12 @@ class Block:
     features: Floats
 
     def array(self) -> Floats:
-        """Return (v, c, 10)."""
+        """Return (v, c, 11)."""
         return self.features
 
 
 class LoopFeatures:
-    """The features that brains go by, for a fit of their weights."""
+    """The features that brains go by, and what their habits say, for a fit of the weights."""
 
     def __init__(self, town: Town) -> None:
         """Let the town play on as steps are learned."""
@@ -180,4 +186,11 @@ class LoopFeatures:
         """Return the features of viewers (v,) and titles (c,), which somebody has watched."""
         rows = self._town.growing.ordinals[titles]
         asked = (brain.ask() for brain in self._town.brains(viewers, self._at_s))
-        return Block(np.stack([one.scores.features[rows] for one in asked]))
+        eleven = [np.column_stack([one.scores.features[rows], _habits(one.scores, rows)]) for one in asked]
+        return Block(np.stack(eleven))
+
+
+def _habits(scores: Scores, rows: NDArray[np.int64]) -> Floats:
+    """Return (c,) what habits say of some titles, where their weights are those set by hand."""
+    said: Floats = scores.terms[rows][:, HABITS].sum(axis=1) - scores.own[rows]
+    return said

@@ -11,7 +11,7 @@ import numpy as np
 
 from omega.core.errors import OmegaError, TransportError
 from omega.core.types import ViewingEvent
-from omega.device.brain import Brain
+from omega.device.brain import HOUSEHOLD, Brain
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.pacing import Moment
 from omega.device.sync.runtime import Syncer
@@ -75,6 +75,11 @@ class Way:
 
     async def close(self) -> None:
         """There is nothing to let go of."""
+
+
+def key_of(viewer: int) -> bytes:
+    """Return what makes a viewer's chances its own: in every replay the same."""
+    return b"%032x" % viewer
 
 
 class Town:
@@ -186,7 +191,9 @@ class Town:
             if some:
                 await self._cloud.shards[shard].admit(len(some), self._admitted[shard])
             for viewer in some:
-                self._tvs[viewer] = MemoryDeviceStore(), Way(self._cloud.shards[shard], self._admitted[shard])
+                store = MemoryDeviceStore()
+                store.set_note(HOUSEHOLD, key_of(viewer))
+                self._tvs[viewer] = store, Way(self._cloud.shards[shard], self._admitted[shard])
                 self._admitted[shard] += 1
 
     async def _synced(self, viewers: NDArray[np.int64]) -> None:

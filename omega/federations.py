@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from omega.core.artifacts.manifest import Manifest
     from omega.core.catalog import Catalog
     from omega.federation.collecting import Source
+    from omega.federation.experiments import ExperimentOutcome, Published
     from omega.federation.round import Federation, RoundReport
     from omega.fleet.redteam.campaign import Outcome
 
@@ -214,6 +215,34 @@ def reports(settings: Settings, home: Path | None = None, most: int = 20) -> lis
     with closing(history.History.open(folder)) as opened:
         kind = _module("round").RoundReport
         return [msgspec.json.decode(row.report, type=kind) for row in opened.rounds(most)]
+
+
+def experiments(
+    settings: Settings, folder: Path, key: Path, home: Path | None = None, outcome: str = "minutes"
+) -> list[ExperimentOutcome]:
+    """Return what came of experiments until the last round. Raises InputError, ArtifactError, StoreError."""
+    module, keys = _module("experiments"), extra_module("omega.core.artifacts.keys", _EXTRA)
+    running = module.published(folder, keys.Keyring([_signing(key).public])).experiments
+    found: list[ExperimentOutcome] = module.outcomes(home_of(settings, home), running, outcome)
+    return found
+
+
+def begin_experiments(file: Path, folder: Path, key: Path) -> Published:
+    """Publish the experiments of a file beside those that run. Raises InputError, ArtifactError."""
+    codec = extra_module("omega.core.experiments", _EXTRA)
+    added = codec.decode_experiments(read_bounded(file, codec.MAX_FILE_BYTES + 1), file.name)
+    found: Published = _module("experiments").begin(folder, _signing(key), added, time.time())
+    return found
+
+
+def end_experiment(name: str, folder: Path, key: Path) -> Published:
+    """Let today be the last day of an experiment. Raises InputError, ArtifactError."""
+    found: Published = _module("experiments").end(folder, _signing(key), name, time.time())
+    return found
+
+
+def _signing(key: Path) -> Any:
+    return extra_module("omega.core.artifacts.keys", _EXTRA).SigningKey.read(key)
 
 
 class Attacking(msgspec.Struct, frozen=True, kw_only=True):

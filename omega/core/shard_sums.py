@@ -1,7 +1,8 @@
 """What a shard tells its federation: sums by title and context, and no row of any device.
 
 A file is MAGIC, the length of what follows unpacked, and one zstd frame with a checksum: a header in JSON after its
-length, then the columns one after the other and the taste codes' second moments, little-endian. Rows below
+length, then the columns one after the other, the taste codes' second moments, and what experiments came to,
+little-endian. Rows below
 LEAST_HOUSEHOLDS are in it, so that two households here and one there are three; so it is for the operator's own house,
 and nothing is shown of it as it is.
 
@@ -18,7 +19,7 @@ from array import array
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
@@ -26,7 +27,8 @@ import zstandard
 from msgspec import Meta
 
 from omega.core.errors import SumsError, shown
-from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, TASTE_NUMBERS
+from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, TASTE_NUMBERS, TrialSums
+from omega.core.wire.messages import MOST_ARMS, MOST_MINUTES, MOST_WATCHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,6 +49,9 @@ _TRENDS: Final = len(HALF_LIVES_DAYS)
 _HEARD: Final = 1 + TASTE_NUMBERS
 _MOMENTS: Final = _HEARD**2
 _MOST_MOMENT: Final = 64 * MAX_SAMPLES
+MOST_TRIALS: Final = 2**16
+"""Rows of experiments: 16 of 8 arms, each 400 days, are 51,200."""
+_TRIAL_FIELDS: Final = TrialSums.__struct_fields__
 _COLUMNS: Final = (
     ("title", "I", 1),
     ("slot", "B", 1),
@@ -82,6 +87,8 @@ class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     audiences: Annotated[int, Meta(ge=0, le=MAX_ROWS)] = 0
     moments: Annotated[int, Meta(ge=0, le=1)] = 0
     """Whether the taste codes' second moments are told."""
+    trials: Annotated[int, Meta(ge=0, le=MOST_TRIALS)] = 0
+    """Arms' days in experiments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,10 @@ def _no_moments() -> array[float]:
     return array("d")
 
 
+def _no_trials() -> array[int]:
+    return array("q")
+
+
 @dataclass(frozen=True)
 class ShardSums:
     """One shard at one moment."""
@@ -135,6 +146,8 @@ class ShardSums:
     columns: Columns
     moments: array[float] = field(default_factory=_no_moments)
     """(1 + TASTE_NUMBERS) x (1 + TASTE_NUMBERS) f8, row by row, of `ShardStore.moments`; or empty."""
+    trials: array[int] = field(default_factory=_no_trials)
+    """(t, 10) i8, row by row: the fields of TrialSums, by experiment, day and arm; LEAST_HOUSEHOLDS and more."""
 
     @cached_property
     def digest(self) -> str:
@@ -143,13 +156,15 @@ class ShardSums:
         for name, _, _ in _COLUMNS:
             found.update(getattr(self.columns, name))
         found.update(self.moments)
+        found.update(self.trials)
         return found.hexdigest()
 
     def encode(self) -> bytes:
         """Return the file's bytes. Raises SumsError when they are more than anybody takes."""
         header = msgspec.json.encode(self._counted)
         columns = [_little(getattr(self.columns, name)) for name, _, _ in _COLUMNS]
-        raw = b"".join([_HEADER_LENGTH.pack(len(header)), header, *columns, _little(self.moments)])
+        more = _little(self.moments), _little(self.trials)
+        raw = b"".join([_HEADER_LENGTH.pack(len(header)), header, *columns, *more])
         _check_length(len(raw), MAX_RAW_BYTES, "unpacked")
         data = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(raw)
         _check_length(_LENGTHS.size + len(data), MAX_FILE_BYTES, "long")
@@ -158,8 +173,8 @@ class ShardSums:
     @property
     def _counted(self) -> Facts:
         rows, audiences = len(self.columns.title), len(self.columns.audience_title)
-        moments = 1 if self.moments else 0
-        return msgspec.structs.replace(self.facts, format=2, rows=rows, audiences=audiences, moments=moments)
+        counts = {"rows": rows, "audiences": audiences, "moments": 1 if self.moments else 0}
+        return msgspec.structs.replace(self.facts, format=2, **counts, trials=len(self.trials) // len(_TRIAL_FIELDS))
 
 
 def decode(data: bytes) -> ShardSums:
@@ -172,8 +187,9 @@ def decode(data: bytes) -> ShardSums:
     facts = _facts(bytes(raw[_HEADER_LENGTH.size : at]), length)
     counts = dict.fromkeys((name for name, _, _ in _COLUMNS), facts.rows)
     counts |= {"audience_title": facts.audiences, "audience": facts.audiences, "moments": facts.moments}
+    counts["trials"] = facts.trials
     columns: list[Any] = []
-    for name, code, width in (*_COLUMNS, ("moments", "d", _MOMENTS)):
+    for name, code, width in (*_COLUMNS, ("moments", "d", _MOMENTS), ("trials", "q", len(_TRIAL_FIELDS))):
         column: array[Any] = array(code)
         size = counts[name] * width * column.itemsize
         if at + size > len(raw):
@@ -181,13 +197,14 @@ def decode(data: bytes) -> ShardSums:
         column.frombytes(raw[at : at + size])
         columns.append(_native(column))
         at += size
-    if at != len(raw) or len(columns) <= len(_COLUMNS):
+    if at != len(raw) or len(columns) <= len(_COLUMNS) + 1:
         told = f"{facts.rows} rows and {facts.audiences} audiences"
         raise SumsError(
             "damaged", f"sums have {len(raw):,} B of columns, allowed: {told} as its header says: ask the shard again"
         )
-    found = ShardSums(facts, Columns(*columns[:-1]), columns[-1])
+    found = ShardSums(facts, Columns(*columns[:-2]), *columns[-2:])
     _check(facts, found.columns)
+    _check_trials(found.trials)
     _check_range("moments", found.moments, _MOST_MOMENT, least=-_MOST_MOMENT)
     return found
 
@@ -200,6 +217,15 @@ def may_be_told(moments: Iterable[float], columns: Columns) -> array[float]:
     """
     enough = max(columns.households, default=0) >= LEAST_HOUSEHOLDS
     return array("d", moments if enough else ())
+
+
+def trials_that_may_be_told(trials: Iterable[TrialSums]) -> array[int]:
+    """Return a shard's sums of experiments, row by row, without arms' days of fewer than LEAST_HOUSEHOLDS.
+
+    A day that somebody took back more of than he gave, so that its sums can't be, is left out as well.
+    """
+    told = (trial for trial in trials if not any(_beyond(trial)))
+    return array("q", chain.from_iterable(map(msgspec.structs.astuple, told)))
 
 
 def pages(titles: int) -> Iterator[range]:
@@ -272,6 +298,36 @@ def _check(facts: Facts, columns: Columns) -> None:
     _check_range("trends", columns.trends, MAX_SAMPLES)
     _check_range("audience", columns.audience, 8 * MAX_SAMPLES, least=-8 * MAX_SAMPLES)
     _check_range("audience's count", columns.audience[::_HEARD], MAX_SAMPLES)
+
+
+def _check_trials(trials: array[int]) -> None:
+    """Look at every number of experiments."""
+    width, before = len(_TRIAL_FIELDS), (-1, 0, 0)
+    for row in (TrialSums(*trials[at : at + width]) for at in range(0, len(trials), width)):
+        key = row.experiment, row.day, row.arm
+        if key <= before:
+            raise SumsError("unsorted", "experiments don't ascend, allowed: by experiment, day and arm, each once")
+        before = key
+        for told in _beyond(row):
+            raise SumsError("trials", f"{told}: correct the sums")
+
+
+def _beyond(row: TrialSums) -> Iterator[str]:
+    """Yield which sums and squares of an arm's day are beyond what its households' days can come to."""
+    for name, least, most in (
+        ("experiment", 0, 2**32 - 1),
+        ("arm", 0, MOST_ARMS - 1),
+        ("day", 0, 65_535),
+        ("households", LEAST_HOUSEHOLDS, MAX_SAMPLES),
+        ("watched", 0, MOST_WATCHED * row.households),
+        ("chosen", 0, MOST_WATCHED * row.households),
+        ("minutes", 0, MOST_MINUTES * row.households),
+        ("watched_squares", 0, MOST_WATCHED * row.watched),
+        ("chosen_squares", 0, MOST_WATCHED * row.chosen),
+        ("minutes_squares", 0, MOST_MINUTES * row.minutes),
+    ):
+        if not least <= (found := getattr(row, name)) <= most:
+            yield f"{name} of an arm's day is {found:,}, allowed: {least:,}..{most:,}"
 
 
 def _check_range(name: str, column: array[Any], most: int, least: int = 0) -> None:

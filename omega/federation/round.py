@@ -22,6 +22,7 @@ from omega.core.factors import decode_factors
 from omega.core.privacy import Account, withdrawn
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS, LEAST_SUCCESS, RANKED_BY
 from omega.core.types import PRIOR_SAMPLES, PRIOR_SUCCESS
+from omega.federation import experiments
 from omega.federation.board import Codes, new_basis, section
 from omega.federation.collecting import Collected, Kin, ShardReport, collect
 from omega.federation.factors import FACTORS_S, Heard, longer, new_factors
@@ -198,6 +199,7 @@ class _Round:
             for shard, of in samples.items()
             if shard in fresh
         }
+        kept[experiments.KEPT] = packed(rows=experiments.merged_trials(collected.shards))
         kept["heard"] = packed(titles=whole.heard_titles, heard=whole.heard, at=np.asarray([self._now]))
         kept["heard longer"] = packed(**sums._asdict())
         if factors:

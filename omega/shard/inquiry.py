@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from omega.core.shard_records import ALL_SLOTS, DAY_S, LEAST_HOUSEHOLDS
-from omega.core.shard_sums import Columns, Facts, ShardSums, may_be_told, pages
+from omega.core.shard_sums import Columns, Facts, ShardSums, may_be_told, pages, trials_that_may_be_told
 from omega.shard.aggregates import PRIOR_LISTENERS, cosines, trend_of
 from omega.shard.pulls import CANDIDATES
 
@@ -170,6 +170,7 @@ async def summed(shard: Shard, catalog: Catalog, number: int, region: str, now_s
     for page in pages(len(catalog)):
         columns.extend(await shard.ask(lambda store, page=page: store.sums(page, day)))  # type: ignore[misc]
     moments = await shard.ask(lambda store: store.moments(day))
+    trials = trials_that_may_be_told(await shard.ask(lambda store: store.trials()))
     facts = Facts(
         shard=number,
         region=region,
@@ -180,7 +181,7 @@ async def summed(shard: Shard, catalog: Catalog, number: int, region: str, now_s
         day=day,
         made_at=int(now_s),
     )
-    return ShardSums(facts, columns, may_be_told(moments.ravel().tolist(), columns))
+    return ShardSums(facts, columns, may_be_told(moments.ravel().tolist(), columns), trials)
 
 
 def _answers(store: ShardStore) -> int:

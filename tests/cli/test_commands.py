@@ -88,7 +88,7 @@ def called() -> set[tuple[str, ...]]:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
                 words = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-                found |= {tuple(words[:length]) for length in (1, 2)}
+                found |= {tuple(words[:length]) for length in (1, 2, 3)}
     return found
 
 
@@ -131,6 +131,9 @@ def test_every_command_can_print_json() -> None:
         ("device", "sync"),
         ("doctor",),
         ("eval",),
+        ("federation", "experiment", "start"),
+        ("federation", "experiment", "status"),
+        ("federation", "experiment", "stop"),
         ("federation", "fit"),
         ("federation", "run"),
         ("federation", "serve"),

@@ -16,11 +16,13 @@ import pytest
 
 from omega.compose import EXAMPLE_CATALOG_PATH
 from omega.core.catalog import Catalog
-from omega.core.shard_records import ALL_SLOTS, TASTE_SPACE
-from omega.core.shard_sums import Columns, Facts, ShardSums
+from omega.core.experiments import decode_experiments
+from omega.core.shard_records import ALL_SLOTS, TASTE_SPACE, TrialSums
+from omega.core.shard_sums import Columns, Facts, ShardSums, trials_that_may_be_told
 from omega.core.wire import space_code
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.cli.conftest import Omega
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 CATALOG = Catalog.read(EXAMPLE_CATALOG_PATH)
 
 
-def a_file(path: Path, shard: int, households: int) -> Path:
+def a_file(path: Path, shard: int, households: int, trials: Iterable[TrialSums] = ()) -> Path:
     """Write the sums of a shard where so many households watched title 5."""
     now = int(time.time())
     facts = Facts(
@@ -54,7 +56,7 @@ def a_file(path: Path, shard: int, households: int) -> Path:
         audience_title=array("I"),
         audience=array("f"),
     )
-    path.write_bytes(ShardSums(facts, columns).encode())
+    path.write_bytes(ShardSums(facts, columns, trials=trials_that_may_be_told(trials)).encode())
     return path
 
 
@@ -84,6 +86,43 @@ def test_a_round_is_run_told_and_remembered(omega: Omega, told: list[str], tmp_p
     assert omega("federation", "history").out.count("published") == 1
     listed = omega("artifact", "list", tmp_path / "shelf" / "boards", "--json").json
     assert "board" in json.dumps(listed)
+
+
+def test_an_experiment_is_started_looked_at_and_stopped(omega: Omega, told: list[str], tmp_path: Path) -> None:
+    shelf, now = told[2:], int(time.time())
+    today = time.strftime("%Y-%m-%d", time.gmtime(now))
+    arms = [{"name": "as-ever", "share": 0.5}, {"name": "wide", "share": 0.5, "settings": {"breadth": 0.5}}]
+    tried = {"id": "wider", "first_day": today, "last_day": today[:4] + "-12-31", "arms": arms}
+    (tmp_path / "wider.json").write_text(json.dumps({"omega_experiments": 1, "experiments": [tried]}))
+    experiment = "federation", "experiment"
+    assert "nothing is tried" in omega("federation", "experiment", "status", *shelf).out
+    out = omega("federation", "experiment", "start", tmp_path / "wider.json", *shelf).out
+    assert out == f"wider: {today} to {today[:4]}-12-31, as-ever 50%, wide 50%\n"
+    again = omega(*experiment, "start", tmp_path / "wider.json", *shelf, code=2).complaint
+    assert "experiment wider stands twice" in again
+    code = decode_experiments((tmp_path / "wider.json").read_bytes()).experiments[0].code
+    for shard in (0, 1):
+        days = [
+            TrialSums(code, arm, now // 86_400, 2_000, 2_000, 900, 60_000 + 20_000 * arm, 2_000, 900, 3_000_000)
+            for arm in (0, 1)
+        ]
+        a_file(tmp_path / f"{shard}.sums", shard, 3, days)
+    omega("federation", "run", *told)
+    shown = omega(*experiment, "status", *shelf).out
+    assert "better" in shown
+    assert "+10.000" in shown
+    [found] = omega(*experiment, "status", *shelf, "--json").json["experiments"]
+    assert [(arm["name"], arm["household_days"], arm["mean"]) for arm in found["arms"]] == [
+        ("as-ever", 4_000, 30.0),
+        ("wide", 4_000, 40.0),
+    ]
+    assert "allowed: minutes" in omega(*experiment, "status", *shelf, "--outcome", "joy", code=2).complaint
+    assert omega("federation", "experiment", "stop", "wider", *shelf).out == f"wider: its last day is {today}\n"
+    assert "allowed: wider" in omega(*experiment, "stop", "other", *shelf, "--json", code=2).complaint
+    stopped = omega(*experiment, "stop", "wider", *shelf, "--json").json
+    assert [one["last_day"] for one in stopped["experiments"]] == [today]
+    started = omega(*experiment, "start", tmp_path / "nowhere.json", *shelf, "--json", code=2).complaint
+    assert "nowhere.json" in started
 
 
 def test_bad_shards_are_named_and_too_few_end_with_one(omega: Omega, told: list[str], tmp_path: Path) -> None:

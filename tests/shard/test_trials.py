@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from omega.core.artifacts.manifest import Kind
@@ -14,6 +15,7 @@ from omega.core.experiments import Arm, Experiment, Experiments, encode_experime
 from omega.core.shard_records import TrialSums
 from omega.core.testing.shard_contract import TODAY
 from omega.core.wire import Ack, Trial
+from omega.shard.inquiry import summed
 from omega.shard.shelves import Published
 from tests.shard.playing import CATALOG, a_push, on_shard
 from tests.shard.test_shelves import KEYS, publish
@@ -59,6 +61,23 @@ def test_what_is_tried_is_counted_once_and_taken_back_even_when_it_has_ended(sto
         assert (await sums(shard))[0].households == 1
         with pytest.raises(InputError, match="trials were pushed without a new version"):
             await shard.sync(1, a_push(2, base=2, trials=(GIVEN,)))
+
+    on_shard(store, play)
+
+
+def test_a_federation_is_told_of_three_households_and_more(store: ShardStore, tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "shelf")
+    publish(shelf, encode_experiments(Experiments((TRIED,))), Kind.EXPERIMENTS)
+    files = Published(shelf.folder, KEYS, CATALOG)
+
+    async def play(shard: Shard) -> None:
+        await files.look(shard)
+        for slot in range(3):
+            given = msgspec.structs.replace(GIVEN, minutes=10 * slot)
+            few = msgspec.structs.replace(GIVEN, arm=0)
+            await shard.sync(slot, a_push(1, trials=(few, given) if slot else (given,)))
+        told = (await summed(shard, CATALOG, 4, "", TODAY * 86_400)).trials
+        assert told.tolist() == [TRIED.code, 1, TODAY, 3, 9, 6, 30, 27, 12, 500]
 
     on_shard(store, play)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from omega_cli.commands.federation import fit, history, redteam, run, serve, status
+from omega_cli.commands.federation import experiment, fit, history, redteam, run, serve, status
 
 app = typer.Typer(
     help="Where shards meet: what they say together.", no_args_is_help=True, epilog="Example: omega federation status"
 )
+app.add_typer(experiment.app, name="experiment")
 app.command("run", epilog=run.EPILOG)(run.run)
 app.command("serve", epilog=serve.EPILOG)(serve.serve)
 app.command("status", epilog=status.EPILOG)(status.status)

@@ -51,11 +51,6 @@ def packed_code(steps: tuple[int, ...]) -> bytes:
     return bytes(low | high << 4 for low, high in zip(nibbles[::2], nibbles[1::2], strict=True))
 
 
-def unpacked_code(code: bytes) -> tuple[int, ...]:
-    """Return the AUDIENCE_NUMBERS numbers -8..7 of an audience code."""
-    return tuple(half - 8 for byte in code for half in (byte & 15, byte >> 4))
-
-
 class Basis(msgspec.Struct, frozen=True, kw_only=True):
     """How audience codes are read, and what everybody watches; numbers are kept to 11 bits, as they travel."""
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from omega.core.audience import AUDIENCE_NUMBERS, unpacked_code
+from omega.core.audience import AUDIENCE_NUMBERS
 from omega.core.wire import ArtifactKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -119,15 +119,21 @@ def likeness(audiences: Audiences | None, place: Floats | None, count: int) -> F
     return odds
 
 
+def unpacked(codes: Sequence[bytes]) -> Floats:
+    """Return (n, AUDIENCE_NUMBERS) float32, -8..7, of n audience codes."""
+    halves = np.frombuffer(b"".join(codes), np.uint8).reshape(len(codes), AUDIENCE_NUMBERS // 2)
+    return np.stack([halves & 15, halves >> 4], axis=2).reshape(len(codes), AUDIENCE_NUMBERS).astype(np.float32) - 8
+
+
 def _named_basis(trends: Trends) -> int:
     versions = [artifact.version for artifact in trends.artifacts if artifact.kind == ArtifactKind.AUDIENCE_BASIS]
     return max(versions, default=0)
 
 
 def _audiences(trending: dict[int, Trend], basis: Basis) -> Audiences:
-    told = {title: unpacked_code(trend.audience) for title, trend in trending.items() if trend.audience}
-    points = np.array(list(told.values()), np.float32).reshape(len(told), AUDIENCE_NUMBERS)
-    return Audiences(np.array(list(told), np.int64), points * np.array(basis.scale, np.float32))
+    told = {title: trend.audience for title, trend in trending.items() if trend.audience}
+    points = unpacked(list(told.values())) * np.array(basis.scale, np.float32)
+    return Audiences(np.array(list(told), np.int64), points)
 
 
 def _whole(told: Iterable[Told], count: int) -> dict[int, Told]:

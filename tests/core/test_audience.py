@@ -20,10 +20,10 @@ from omega.core.audience import (
     decode_basis,
     decode_board,
     packed_code,
-    unpacked_code,
 )
 from omega.core.errors import ArtifactError
 from omega.core.shard_records import ALL_SLOTS, Figures
+from omega.device.others import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +125,7 @@ def test_what_is_no_board_or_basis_is_refused(data: bytes) -> None:
 
 @given(st.lists(st.integers(-8, 7), min_size=12, max_size=12).map(tuple))
 def test_codes_hold_their_numbers(steps: tuple[int, ...]) -> None:
-    assert unpacked_code(packed_code(steps)) == steps
+    assert unpacked([packed_code(steps)])[0].tolist() == list(steps)
 
 
 def test_ages_fall_into_six_classes() -> None:

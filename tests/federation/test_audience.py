@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from omega.core.audience import AUDIENCE_NUMBERS, Basis, unpacked_code
+from omega.core.audience import AUDIENCE_NUMBERS, Basis
 from omega.core.shard_records import TASTE_NUMBERS
+from omega.device.others import unpacked
 from omega.federation.audience import (
     PRIOR_CODES,
     Whitening,
@@ -59,7 +60,7 @@ def a_basis(heard: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Basis:
 def test_a_viewer_is_nearest_to_titles_of_his_own_group() -> None:
     heard = audiences()
     basis = a_basis(heard)
-    places = np.asarray([unpacked_code(code) for code in codes_of(heard, basis)]) * basis.scale
+    places = unpacked(codes_of(heard, basis)) * basis.scale
     x = (TASTES - basis.mean) @ np.asarray(basis.projection).T
     odds = x @ places.T - (places**2).sum(axis=1) / 2
     right = (odds.argmax(axis=1) % GROUPS == GROUP).mean()
@@ -72,7 +73,7 @@ def test_four_bits_lose_little() -> None:
     heard = audiences()
     basis = a_basis(heard)
     exact = (heard[:, 1:] - heard[:, :1] * basis.mean) @ np.asarray(basis.projection).T / (heard[:, :1] + PRIOR_CODES)
-    told = np.asarray([unpacked_code(code) for code in codes_of(heard, basis)]) * basis.scale
+    told = unpacked(codes_of(heard, basis)) * basis.scale
     assert np.abs(told - exact).max(axis=0) == pytest.approx(np.asarray(basis.scale) / 2, rel=0.2)
     assert np.abs(told).max() <= 7 * max(basis.scale) + 1e-9
 

@@ -13,9 +13,10 @@ import pytest
 
 from omega.core.artifacts.manifest import Kind
 from omega.core.artifacts.shelf import Shelf
-from omega.core.audience import decode_basis, unpacked_code
+from omega.core.audience import decode_basis
 from omega.core.errors import BusyError, InputError, TransportError
 from omega.core.factors import decode_factors
+from omega.device.others import unpacked
 from omega.federation.factors import arrays_of
 from omega.federation.history import History
 from omega.federation.lease import lease
@@ -73,7 +74,7 @@ def test_audiences_are_told_by_the_basis_that_lies_beside(tmp_path: Path) -> Non
     [board] = boards(tmp_path).values()
     assert (manifest.version, basis.version) == (1, 1)
     assert board.basis == basis.version
-    codes = {row.title: unpacked_code(row.audience) for row in board.sections[""].rows}
+    codes = {row.title: tuple(unpacked([row.audience])[0].tolist()) for row in board.sections[""].rows}
     for title, sums in ((1, heard(3, 11)), (2, heard(9, -20, 8)), (7, heard(5, 3, -9))):
         place = np.asarray(basis.projection) @ (sums[1:] - sums[0] * np.asarray(basis.mean)) / (sums[0] + 10)
         assert np.abs(np.asarray(codes[title]) * basis.scale - place).max() <= max(basis.scale)

@@ -10,12 +10,11 @@ import numpy as np
 from omega.core.parsing import check_context, completed
 from omega.core.text import context_text
 from omega.core.types import success_rate, time_and_day
-from omega.device import history, ranking
+from omega.device import ranking
 from omega.device.explain import Asked
 from omega.device.memory.contexts import asked_context
-from omega.device.memory.episodes import given_up
 from omega.device.memory.lifts import lifts
-from omega.device.memory.patterns import context_shares, own_record
+from omega.device.memory.patterns import context_shares
 from omega.device.ranking import Evidence, Known
 from omega.device.titles import KINDS, age_shares, unit
 
@@ -56,15 +55,15 @@ class Asking:
         asker = None if profile is None else profile.id
         member = self._household.guest() if as_guest else self._household.member(asker)
         evidence, patterns = self._evidence(wish, kind, asker, as_guest=as_guest)
-        resume = history.resume(member.left_at_s, member.left_slot, now.timestamp(), slot)
+        resume = member.resume(now.timestamp(), slot)
         titles, others = self._titles, self._household.others
         ages = titles.ages_in(now.year)
         leanings = member.taste.leanings(slot, titles.genre_shares, titles.kind_shares, age_shares(ages))
         day, time = asked_context(slot, now)
         sums = self._household.skills.arrays(GUEST if as_guest else asker)
         lift = lifts(sums, day, time, now.timestamp())
-        own = own_record(member.own, context_shares(slot))
-        gone = given_up(member.given_up_at_s, now.timestamp())
+        own = member.record(context_shares(slot))
+        gone = member.given_up(now.timestamp())
         known = Known(leanings, lift, own, resume, gone, self._household.likeness, len(member.last))
         scores = ranking.score(titles, others, ages, known, mood, evidence, weights)
         limits = [age for age in (context.max_age, profile.age if profile else None) if age is not None]

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from omega.device.others import Others
     from omega.device.sync.report import Report
     from omega.device.sync.runtime import Syncer
+    from omega.device.sync.trends import Trends
     from omega.device.titles import TitleArrays
 
 LIST_LENGTH = 20
@@ -93,18 +94,20 @@ class Brain:
         weights: Weights | None = None,
         mover: Mover | None = None,
         clock_from: datetime = RELEASED,
+        hear: Callable[[Floats, Trends, Basis | None, Neighbors | None], Others] = heard,
     ) -> None:
         """Take over `store` and `embedder`, which are closed with the brain.
 
         `titles` are the catalog's arrays in the embedder's space; `now` gives aware local time; `mover` keeps the
         embedder the one that serves best, where the settings leave that open. A clock that shows a time before
-        `clock_from` isn't set.
+        `clock_from` isn't set. `hear` makes arrays of what a pull says: who has many brains may remember them.
         """
         self._store = store
         self._embedder = embedder
         self._catalog = catalog
         self._titles = titles
         self._now, self._clock_from = now, clock_from
+        self._hear = hear
         self.weights = weights or Weights()
         """How much each part counts; holds from the next question on."""
         self._mover = mover
@@ -482,7 +485,7 @@ class Brain:
 
     def _told(self, titles: TitleArrays) -> tuple[Others, Basis | None, Rows | None]:
         """Return what is known of the others."""
-        others = heard(titles.popularity, trends.read(self._store), self._basis, self._neighbors)
+        others = self._hear(titles.popularity, trends.read(self._store), self._basis, self._neighbors)
         return others, self._basis, self._factors
 
     def _follow(self) -> None:

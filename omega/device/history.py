@@ -55,7 +55,7 @@ def next_episode(watched: Watched) -> tuple[int | None, int | None]:
     return watched.season, watched.episode + 1
 
 
-def resume(left_at_s: NDArray[np.float64], left_slot: NDArray[np.int64], now_s: float, slot: int) -> Floats:
+def resume(left_at_s: NDArray[np.float64], left_slot: NDArray[np.float64], now_s: float, slot: int) -> Floats:
     """Return (n,) 0..1, how much each title waits to be continued: halving in two weeks, less in another context.
 
     `left_at_s` (n,) is when it was left, -inf for one that doesn't wait; `left_slot` (n,) in which context.

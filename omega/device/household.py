@@ -14,9 +14,10 @@ from omega.core.records import Watched
 from omega.core.types import SLOTS, ContentType, Title
 from omega.core.wire import space_code
 from omega.device import taste_code
-from omega.device.history import is_finished, is_given_up, is_waiting
+from omega.device.history import is_finished, is_given_up, is_waiting, resume
 from omega.device.memory.contexts import day_and_time
-from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, recall
+from omega.device.memory.episodes import SUCCESS_REWARD, Episode, facets_of, given_up, recall
+from omega.device.memory.patterns import own_record
 from omega.device.memory.skill_library import SkillLibrary
 from omega.device.others import likeness
 from omega.device.taste import REPLAYED_EVENTS, Taste
@@ -57,15 +58,9 @@ class Member:
         self.taste = Taste(len(titles.genre_names), titles.vectors.shape[1])
         self.unfinished = np.ones(len(catalog), bool)
         """(n,) what may be recommended."""
-        self.left_at_s = np.full(len(catalog), -np.inf)
-        """(n,) when a title that waits to be continued was left, in unix seconds; -inf for all others."""
-        self.left_slot = np.zeros(len(catalog), np.int64)
-        """(n,) the context of each title's last watch."""
-        self.given_up_at_s = np.full(len(catalog), -np.inf)
-        """(n,) when a title was given up, in unix seconds; -inf for all others."""
-
-        self.own = np.zeros((len(catalog), SLOTS, 2))
-        """(n, 8, 2): each title's watches in each context, and by how much they went better than half."""
+        self._left: dict[int, tuple[int, int]] = {}  # by ordinal, what waits: when it was left, in which context
+        self._given_up: dict[int, int] = {}  # by ordinal, when
+        self._own: dict[int, NDArray[np.float64]] = {}  # by ordinal (8, 2): watches, by how much they beat one half
 
     def learn(self, watch: WatchRecord, centered: Floats, genres: Floats, kind: int, age: int | None) -> None:
         """Add an event to the taste: its title's centered vector (384,), genre weights (g,), kind and age class."""
@@ -105,9 +100,35 @@ class Member:
         if ordinal is not None:
             title = self._catalog.titles[ordinal]
             self.unfinished[ordinal] = not is_finished(title, watched)
-            self.left_slot[ordinal] = watched.slot
-            self.left_at_s[ordinal] = watched.at if is_waiting(title, watched) else -np.inf
-            self.given_up_at_s[ordinal] = watched.at if is_given_up(title, watched) else -np.inf
+            self._left.pop(ordinal, None)
+            self._given_up.pop(ordinal, None)
+            if is_waiting(title, watched):
+                self._left[ordinal] = watched.at, watched.slot
+            if is_given_up(title, watched):
+                self._given_up[ordinal] = watched.at
+
+    def count(self, ordinal: int, slot: int, samples: int, gain: float) -> None:
+        """Add watches of a title in a context to its own record, with how much better than half they went in sum."""
+        self._own.setdefault(ordinal, np.zeros((SLOTS, 2)))[slot] += samples, gain
+
+    def record(self, shares: NDArray[np.float64]) -> Floats:
+        """Return (n,) what `own_record` says by contexts' shares (8,); 0 for what was never watched."""
+        return self._spread(self._own, lambda own: own_record(own, shares))
+
+    def resume(self, now_s: float, slot: int) -> Floats:
+        """Return (n,) 0..1, how much each title waits to be continued in a context."""
+        return self._spread(self._left, lambda left: resume(left[:, 0], left[:, 1], now_s, slot))
+
+    def given_up(self, now_s: float) -> Floats:
+        """Return (n,) -1..0, how lately each title was given up."""
+        return self._spread(self._given_up, lambda at_s: given_up(at_s, now_s))
+
+    def _spread(self, known: Mapping[int, object], told: Callable[[NDArray[np.float64]], Floats]) -> Floats:
+        """Return (n,) what is `told` of what is known of the few titles that were watched, 0 for all others."""
+        found = np.zeros(len(self._catalog), np.float32)
+        if known:
+            found[list(known)] = told(np.array(list(known.values()), np.float64))
+        return found
 
 
 class Household:
@@ -285,7 +306,7 @@ class Household:
 
     def _record(self, member: Member, content_id: str, slot: int, samples: int, success_milli: int) -> None:
         if (ordinal := self.catalog.ordinals.get(content_id)) is not None:
-            member.own[ordinal, slot] += samples, success_milli / 1000 - samples / 2
+            member.count(ordinal, slot, samples, success_milli / 1000 - samples / 2)
 
     def _learn(self, member: Member, watch: WatchRecord) -> None:
         title = self.title(watch.content_id)

@@ -6,7 +6,7 @@ sorts of titles were watched lately, 6 how old those were; 6 are kept for how po
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,8 +62,9 @@ class Rows(NamedTuple):
     """(n, 32)"""
 
     @classmethod
+    @lru_cache(maxsize=2)
     def of(cls, factors: Factors) -> Rows:
-        """Read an artifact."""
+        """Read an artifact; all brains of a process share its rows."""
         titles = np.frombuffer(factors.titles, "<u4").tolist()
         return cls(
             {title: row for row, title in enumerate(titles)}, np.frombuffer(factors.rows, np.int8).reshape(-1, AXES)

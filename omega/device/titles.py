@@ -6,7 +6,7 @@ import hashlib
 import mmap
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -68,10 +68,15 @@ class TitleArrays:
     """(n,) float32, 0..1: what the operator ships; all zero where it ships none."""
     years: NDArray[np.int64]
     """(n,): when each came out; 0 where that is unknown."""
+    _ages: dict[int, NDArray[np.int64]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By year; brains ask in one, at most in two."""
 
     def ages_in(self, year: int) -> NDArray[np.int64]:
-        """Return (n,) each title's age class in a year, 0..5, -1 where it is unknown."""
-        return np.where(self.years > 0, np.searchsorted(AGE_CLASSES, np.maximum(year - self.years, 0)), -1)
+        """Return (n,) each title's age class in a year, 0..5, -1 where it is unknown. Nobody may write to them."""
+        if year not in self._ages:
+            classes = np.searchsorted(AGE_CLASSES, np.maximum(year - self.years, 0))
+            self._ages[year] = np.where(self.years > 0, classes, -1)
+        return self._ages[year]
 
     def genre_weights(self, title: Title) -> Floats:
         """Return (g,) float32 of any title, one that no catalog has included; unknown genres count nowhere."""

@@ -16,8 +16,8 @@ import numpy as np
 
 from omega.core.errors import InputError
 from omega.evaluation.audit import AUDITED_STEPS, audit
-from omega.evaluation.baselines import Random, popularities
-from omega.evaluation.contenders import Plan, formula, looped, others
+from omega.evaluation.beside import Job, judging, middle
+from omega.evaluation.contenders import Plan, looped
 from omega.evaluation.fitting import counted
 from omega.evaluation.intervals import relative_gain
 from omega.evaluation.log import DAY_S
@@ -29,7 +29,7 @@ from omega.evaluation.results import LIFT_EDGES, Audit, BestPopularity, Figures,
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from omega.core.ranking_weights import RankingWeights
+    from omega.evaluation.beside import Judged
     from omega.evaluation.embeddings import Embeddings
     from omega.evaluation.log import Log
     from omega.evaluation.method import Method
@@ -60,21 +60,16 @@ def evaluate(
             f"new: give a log of more viewers, or another --score-from or --protocol"
         )
     left_out: list[str] = []
-    popular = popularities()
-    chosen = replay(
-        popular,
-        steps(log, plan.protocol, before),
-        titles=len(log.titles),
-        k=plan.k,
-        progress=counted(progress, before, "popularity before"),
-    )
-    ours = formula(log, embeddings, plan, before, progress, left_out)
-    with looped(log, embeddings, plan, before, scored[0], progress, left_out) as loop:
-        methods = [Random(plan.seed), *popular, *others(plan, left_out), *ours.methods, *loop.methods, *more]
-        told = counted(progress, scored, "replay")
-        tallies = replay(methods, judged, titles=len(log.titles), k=plan.k, progress=told)
-        sizes = loop.town.sizes if loop.town else None
-    hindsight = max(tallies[1 : 1 + len(popular)], key=lambda tally: tally.mean("ndcg"))
+    with judging(Job(log, embeddings, plan, before, scored), progress) as judged_beside:
+        with looped(log, embeddings, plan, before, scored[0], progress, left_out) as loop:
+            methods = [*loop.methods, *more]
+            told = counted(progress, scored, "replay of the product")
+            products = replay(methods, judged, titles=len(log.titles), k=plan.k, progress=told)
+            sizes = loop.town.sizes if loop.town else None
+        ours = judged_beside()
+        found = _audited(log, embeddings, plan, scored, ours, progress) if ours.audit else None
+    tallies = [ours.random, *ours.popular, *ours.others, *products]
+    hindsight = max(ours.popular, key=lambda tally: tally.mean("ndcg"))
     return Result(
         protocol=plan.protocol,
         steps=len(judged),
@@ -86,14 +81,16 @@ def evaluate(
         lists_by_step=tuple(len(step.viewers) for step in judged),
         events=len(log),
         titles=len(log.titles),
-        best_popularity=BestPopularity(max(chosen, key=lambda tally: tally.mean("ndcg")).name, hindsight.name),
+        best_popularity=BestPopularity(
+            max(ours.popular_before, key=lambda tally: tally.mean("ndcg")).name, hindsight.name
+        ),
         weights=msgspec.to_builtins(ours.weights),
         fit=ours.fit,
         loop_weights=msgspec.to_builtins(loop.weights),
         loop_fit=loop.fit,
         loop_sizes=sizes,
-        audit=_audited(log, embeddings, plan, scored, ours.weights, progress) if plan.audit else None,
-        left_out=tuple(left_out),
+        audit=found,
+        left_out=(*ours.left_out, *left_out),
         notes=tuple(notes),
     )
 
@@ -103,40 +100,29 @@ def _audited(
     embeddings: Embeddings,
     plan: Plan,
     scored: Sequence[int],
-    weights: RankingWeights | None,
+    ours: Judged,
     progress: Callable[[int, int, str], None],
-) -> Audit:
-    """Audit all methods in the middle of the time that is judged, the product on the last weeks before it."""
-    given = dataclasses.replace(plan, weights=weights, ablation=False)
-    at = scored[: len(scored) // 2 + 1]
-
-    def compared(found: Log, make: Callable[[Log], Sequence[Method]]) -> Audit:
-        return audit(
-            found,
-            plan.protocol,
-            at,
-            make,
-            k=plan.k,
-            seed=plan.seed,
-            progress=lambda done, total: progress(done, total, "audit"),
-        )
-
-    def made(found: Log) -> Sequence[Method]:
-        ours = formula(found, embeddings, given, [], progress, []).methods if weights else ()
-        return [Random(plan.seed), *popularities(), *others(plan, []), *ours]
-
-    whole = compared(log, made)
-    if weights is None or not plan.loop:
-        return whole
+) -> Audit | None:
+    """Add an audit of the product, on the last weeks before the middle of the time that is judged."""
+    if ours.audit is None or ours.weights is None or not plan.loop:
+        return ours.audit
+    given, at = dataclasses.replace(plan, weights=ours.weights, ablation=False), middle(scored)
     with ExitStack() as held:
 
         def played(found: Log) -> Sequence[Method]:
             start_s = at[-AUDITED_STEPS:][0]
             return held.enter_context(looped(found, embeddings, given, [], start_s, progress, [])).methods
 
-        late = log.since(at[-1] - AUDITED_LOOP_DAYS * DAY_S)
-        loop = compared(late, played)
-    return msgspec.structs.replace(whole, leaks=(*whole.leaks, *loop.leaks))
+        loop = audit(
+            log.since(at[-1] - AUDITED_LOOP_DAYS * DAY_S),
+            plan.protocol,
+            at,
+            played,
+            k=plan.k,
+            seed=plan.seed,
+            progress=lambda done, total: progress(done, total, "audit of the product"),
+        )
+    return msgspec.structs.replace(ours.audit, leaks=(*ours.audit.leaks, *loop.leaks))
 
 
 def _figures(tally: Tally, hindsight: Tally, titles: int, seed: int) -> Figures:

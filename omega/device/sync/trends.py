@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -20,6 +21,8 @@ LEAST_HOUSEHOLDS = 3
 MOST = 1_024
 """More titles than this of one pull are not kept; a pull has some 200."""
 _NOTE = "others"
+_REMEMBERED = 8
+"""So many are decoded once: a sync reads the same one four times."""
 
 
 class Trends(msgspec.Struct, frozen=True):
@@ -44,15 +47,20 @@ class Trends(msgspec.Struct, frozen=True):
 
 def read(store: DeviceStore) -> Trends:
     """Return what the store holds of the others; nothing where that is damaged, since the next pull brings it."""
-    try:
-        return msgspec.json.decode(store.note(_NOTE) or b"{}", type=Trends)
-    except msgspec.MsgspecError:
-        return Trends()
+    return _decoded(store.note(_NOTE) or b"{}")
 
 
 def keep(store: DeviceStore, trends: Trends) -> None:
     """Keep this in place of what was held: 12 kB for 200 titles."""
     store.set_note(_NOTE, msgspec.json.encode(trends))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _decoded(note: bytes) -> Trends:
+    try:
+        return msgspec.json.decode(note, type=Trends)
+    except msgspec.MsgspecError:
+        return Trends()
 
 
 def _kept(trends: Iterable[Shown], gone: set[int]) -> tuple[Shown, ...]:

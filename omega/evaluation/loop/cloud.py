@@ -102,7 +102,7 @@ class Cloud:
         self._shelf = Shelf(folder / "published")
         self._held = ExitStack()
         self._engine = self._held.enter_context(registry().engine("process-pool").open())
-        self._files: dict[tuple[Kind, int], Basis | Factors] = {}
+        self._files: dict[tuple[Kind, int], Basis | Factors] = {}  # all: a TV that comes back has an old pull
 
     async def go_on(self, catalog: Catalog) -> None:
         """Let all shards go on with a later epoch of the catalog, or begin with the first one."""
@@ -148,7 +148,6 @@ class Cloud:
         key = named.kind, named.version
         if key not in self._files:
             found = next(one for one in self._shelf.manifests() if (one.kind, one.version) == key)
-            self._files = {held: file for held, file in self._files.items() if held[0] is not named.kind}
             self._files[key] = _DECODED[named.kind](self._shelf.read(found))
         return self._files[key]
 

@@ -18,6 +18,7 @@ from omega.device.sync.runtime import Syncer
 from omega.evaluation.log import DAY_S
 from omega.evaluation.loop.cloud import Clock, Cloud
 from omega.evaluation.loop.growing import Growing
+from omega.evaluation.loop.hearing import Hearing
 from omega.evaluation.results import Sizes
 from omega_storage.device_memory import MemoryDeviceStore
 
@@ -104,6 +105,7 @@ class Town:
         self._embedder, self._random = embedder, Random(seed)  # noqa: S311  (spreads intervals, guards nothing)
         self._cloud = Cloud(folder, embedder.space, self.clock, shards, seed)
         self._shards = shards
+        self._hear = Hearing()
         self._tvs: dict[int, tuple[MemoryDeviceStore, Way]] = {}
         self._brains: dict[int, Brain] = {}  # of the catalog's epoch
         self._admitted = [0] * shards
@@ -235,6 +237,7 @@ class Town:
                 now=self._now,
                 weights=self._weights,
                 clock_from=_EARLIEST,
+                hear=self._hear,
             )
             self._listen(viewer, found)
         return found

@@ -327,6 +327,11 @@ def moment(unix_s: int, zone: tzinfo | None) -> str:
     return datetime.fromtimestamp(unix_s, UTC).astimezone(zone).strftime("%a %Y-%m-%d %H:%M")
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things, one or several."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def size(size_bytes: float) -> str:
     """Return a size for people: 17.1 MB."""
     for unit, factor in (("MB", 1e6), ("kB", 1e3)):

@@ -183,7 +183,7 @@ def test_it_is_served_until_it_is_told_to_end(told: list[str], home: Path, omega
 def test_what_private_rounds_spend_is_told(omega: Omega, told: list[str], tmp_path: Path) -> None:
     pytest.importorskip("opendp", reason="needs the extra private")
     a_file(tmp_path / "0.sums", 0, 5_000)
-    line = "privacy: epsilon 0.1968 of 4 a year at delta 1e-06, 1 releases, nothing below 171 samples"
+    line = "privacy: epsilon 0.1968 of 4 a year at delta 1e-06, 1 release, nothing below 171 samples"
     found = omega("federation", "run", *told, "--strategy", "private")
     assert line in found.out
     assert line in omega("federation", "status").out

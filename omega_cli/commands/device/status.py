@@ -36,7 +36,9 @@ def status(
     render.rich(render.table(("", ""), rows))
     if found.privacy:
         spent = f"epsilon {found.privacy.epsilon_spent:g} of {found.privacy.epsilon_a_year:g} a year"
-        render.line(f"  what other homes tell has noise: {spent} spent, in {found.privacy.releases} releases")
+        render.line(
+            f"  what other homes tell has noise: {spent} spent, in {render.counted(found.privacy.releases, 'release')}"
+        )
     if found.fallback and found.fallback.which == "static":
         render.warning(f"the static table is used instead of the model: {found.fallback.why}")
     if found.read_only:

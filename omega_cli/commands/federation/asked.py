@@ -79,8 +79,10 @@ def summary(report: RoundReport) -> str:
 
 def account(report: RoundReport) -> str:
     """Return what was spent of the year's privacy in one line; empty where nothing is told with noise."""
+    from omega_cli import render
+
     if not (spent := report.privacy):
         return ""
     of = f"epsilon {spent.epsilon_spent:.4g} of {spent.epsilon_a_year:.4g} a year at delta {spent.delta:g}"
-    told = f"privacy: {of}, {spent.releases:,} releases, nothing below {spent.floor:,} samples"
+    told = f"privacy: {of}, {render.counted(spent.releases, 'release')}, nothing below {spent.floor:,} samples"
     return f"{told}; {spent.why}" if spent.why else told

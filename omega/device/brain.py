@@ -73,7 +73,7 @@ TEND_MS = 20.0
 RECENT_EPISODES = 20
 MOST_HABITS = 8
 _MODE = "mode"
-HOUSEHOLD = "household"
+_HOUSEHOLD = "household"
 """The note of what makes a household's chances its own."""
 _HOUSEHOLD_BYTES = 16
 _OFFER_HOLDS_S = 12 * 3600
@@ -435,6 +435,11 @@ class Brain:
         """Return how many events and patterns the store holds."""
         return self._store.event_count(), self._store.pattern_count()
 
+    def draw_by(self, household: bytes) -> None:
+        """Let chance go by these up to 64 bytes in place of its own, for a household that is played again."""
+        self._store.set_note(_HOUSEHOLD, household)
+        self._key = household
+
     def status(self) -> Status:
         """Return the brain in figures, and what it learned in words."""
         self._follow()
@@ -541,12 +546,12 @@ class Brain:
 
         Where it can't be kept, it holds as long as the process.
         """
-        if (kept := self._store.note(HOUSEHOLD)) is not None:
+        if (kept := self._store.note(_HOUSEHOLD)) is not None:
             return kept
         key = secrets.token_hex(_HOUSEHOLD_BYTES).encode()
         if not self._store.is_read_only:
             with suppress(StoreError):
-                self._store.set_note(HOUSEHOLD, key)
+                self._store.set_note(_HOUSEHOLD, key)
         return key
 
     def _tell_trials(self) -> None:

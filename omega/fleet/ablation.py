@@ -163,7 +163,7 @@ def _judged(
     clock.moment = after + timedelta(days=day, hours=HOURS[time])
     found = []
     for weights in asked.values():
-        brain.weights = weights
+        brain.weights = msgspec.structs.replace(weights, explore=0.0)  # chance is no part
         rows = [household.row(title.content_id) for title in brain.recommend(k=_JUDGED)]
         ndcg = float(appeal[rows] @ discounts) / float(best @ discounts)
         found.append((appeal[rows].mean(), ndcg, household.given_up[rows].mean(), still_open.mean(), best.mean()))

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from omega.core.types import DayType, TimeSlot, ViewContext
@@ -87,8 +88,9 @@ class Tv:
     start: datetime = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin at the clock's moment."""
+        """Begin at the clock's moment; nothing is drawn, so that a seed decides the same on any day."""
         self.start = self.clock.moment
+        self.brain.weights = msgspec.structs.replace(self.brain.weights, explore=0.0)
 
     @property
     def name(self) -> str:

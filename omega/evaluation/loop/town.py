@@ -11,7 +11,7 @@ import numpy as np
 
 from omega.core.errors import OmegaError, TransportError
 from omega.core.types import ViewingEvent
-from omega.device.brain import HOUSEHOLD, Brain
+from omega.device.brain import Brain
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.pacing import Moment
 from omega.device.sync.runtime import Syncer
@@ -193,9 +193,7 @@ class Town:
             if some:
                 await self._cloud.shards[shard].admit(len(some), self._admitted[shard])
             for viewer in some:
-                store = MemoryDeviceStore()
-                store.set_note(HOUSEHOLD, key_of(viewer))
-                self._tvs[viewer] = store, Way(self._cloud.shards[shard], self._admitted[shard])
+                self._tvs[viewer] = MemoryDeviceStore(), Way(self._cloud.shards[shard], self._admitted[shard])
                 self._admitted[shard] += 1
 
     async def _synced(self, viewers: NDArray[np.int64]) -> None:
@@ -239,5 +237,6 @@ class Town:
                 clock_from=_EARLIEST,
                 hear=self._hear,
             )
+            found.draw_by(key_of(viewer))
             self._listen(viewer, found)
         return found

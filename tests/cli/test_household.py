@@ -188,7 +188,7 @@ def test_what_one_tv_exports_another_takes_in(told: Omega) -> None:
     assert again == {"events": 0, "repeated": 3, "corrected": 0, "unknown": 0, "profiles": 1}
     assert events(told, *bedroom) == 3
     assert "0 samples would leave" in told("device", "privacy", *bedroom).out
-    listed = [told("device", "recommend", *flags, "--json").json for flags in ((), bedroom)]
+    listed = [told("device", "recommend", "--k", "9", *flags, "--json").json for flags in ((), bedroom)]
     assert [[title["content_id"] for title in found] for found in listed[:1]] == [
         [title["content_id"] for title in listed[1]]
     ]

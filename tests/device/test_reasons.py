@@ -157,7 +157,7 @@ def test_how_a_title_itself_went_counts_most_in_its_own_context(open_brain: Open
 
 
 def test_weights_hold_from_the_next_question_on(open_brain: OpenBrain, example: Catalog, clock: Clock) -> None:
-    brain, twin = open_brain(), open_brain(weights=Weights(genre=0, skill=0, habit=0, own=0))
+    brain, twin = open_brain(), open_brain(weights=Weights(genre=0, skill=0, habit=0, own=0, explore=0))
     start = clock.now
     live(brain, example, clock, 40)
     clock.now = start
@@ -166,5 +166,5 @@ def test_weights_hold_from_the_next_question_on(open_brain: OpenBrain, example: 
     brain.weights = twin.weights
     assert lists(brain) == lists(twin)
     assert [ids(found) for found in lists(brain)] != [ids(found) for found in usual]
-    brain.weights = Weights()
+    brain.weights = Weights(explore=0)
     assert lists(brain) == usual

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import grpc
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,9 @@ def in_words(push: Push) -> sync_pb2.Push:
             setattr(sample, "title_hash" if row.hashed else "ordinal", row.title)
             time = events_pb2.TimeOfDay.keys()[1 + row.slot // 2]
             sample.context.CopyFrom(events_pb2.Context(time=time, weekend=bool(row.slot % 2)))
+    for trials, days in ((push.trials, told.trials), (push.trials_retracted, told.trials_retracted)):
+        for trial in trials:
+            days.add(**msgspec.structs.asdict(trial))
     return told
 
 

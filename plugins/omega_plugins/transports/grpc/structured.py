@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from omega.core.errors import WireCode, WireError
-from omega.core.wire import Ack, Header, Pull, Push, Resync, Row, decode, encode, quantized, split
+from omega.core.wire import Ack, Header, Pull, Push, Resync, Row, Trial, decode, encode, quantized, split
 from omega_plugins.transports.grpc.protos.omega_sync_v1 import events_pb2, patterns_pb2, sync_pb2
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def frame_of(push: sync_pb2.Push) -> bytes:
             contributed=_rows(push.contributed),
             retracted=_rows(push.retracted),
             asks=push.asks,
+            trials=_trials(push.trials),
+            trials_retracted=_trials(push.trials_retracted),
         )
     )
 
@@ -55,6 +57,10 @@ def answer_of(reply: bytes) -> sync_pb2.Answer:
 
 def _rows(samples: Iterable[patterns_pb2.Sample]) -> tuple[Row, ...]:
     return tuple([_row(sample) for sample in samples])
+
+
+def _trials(trials: Iterable[sync_pb2.Trial]) -> tuple[Trial, ...]:
+    return tuple([Trial(one.experiment, one.arm, one.day, one.watched, one.chosen, one.minutes) for one in trials])
 
 
 def _row(sample: patterns_pb2.Sample) -> Row:

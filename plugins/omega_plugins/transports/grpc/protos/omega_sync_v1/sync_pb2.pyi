@@ -77,7 +77,7 @@ class Header(_message.Message):
     def __init__(self, space: _Optional[int] = ..., lineage: _Optional[int] = ..., epoch: _Optional[int] = ...) -> None: ...
 
 class Push(_message.Message):
-    __slots__ = ("header", "incarnation", "base", "step", "known_pull", "contributed", "retracted", "asks")
+    __slots__ = ("header", "incarnation", "base", "step", "known_pull", "contributed", "retracted", "asks", "trials", "trials_retracted")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
@@ -86,6 +86,8 @@ class Push(_message.Message):
     CONTRIBUTED_FIELD_NUMBER: _ClassVar[int]
     RETRACTED_FIELD_NUMBER: _ClassVar[int]
     ASKS_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_RETRACTED_FIELD_NUMBER: _ClassVar[int]
     header: Header
     incarnation: int
     base: int
@@ -94,7 +96,25 @@ class Push(_message.Message):
     contributed: _containers.RepeatedCompositeFieldContainer[_patterns_pb2.Sample]
     retracted: _containers.RepeatedCompositeFieldContainer[_patterns_pb2.Sample]
     asks: bytes
-    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., incarnation: _Optional[int] = ..., base: _Optional[int] = ..., step: _Optional[int] = ..., known_pull: _Optional[int] = ..., contributed: _Optional[_Iterable[_Union[_patterns_pb2.Sample, _Mapping]]] = ..., retracted: _Optional[_Iterable[_Union[_patterns_pb2.Sample, _Mapping]]] = ..., asks: _Optional[bytes] = ...) -> None: ...
+    trials: _containers.RepeatedCompositeFieldContainer[Trial]
+    trials_retracted: _containers.RepeatedCompositeFieldContainer[Trial]
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., incarnation: _Optional[int] = ..., base: _Optional[int] = ..., step: _Optional[int] = ..., known_pull: _Optional[int] = ..., contributed: _Optional[_Iterable[_Union[_patterns_pb2.Sample, _Mapping]]] = ..., retracted: _Optional[_Iterable[_Union[_patterns_pb2.Sample, _Mapping]]] = ..., asks: _Optional[bytes] = ..., trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ..., trials_retracted: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ...) -> None: ...
+
+class Trial(_message.Message):
+    __slots__ = ("experiment", "arm", "day", "watched", "chosen", "minutes")
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    MINUTES_FIELD_NUMBER: _ClassVar[int]
+    experiment: int
+    arm: int
+    day: int
+    watched: int
+    chosen: int
+    minutes: int
+    def __init__(self, experiment: _Optional[int] = ..., arm: _Optional[int] = ..., day: _Optional[int] = ..., watched: _Optional[int] = ..., chosen: _Optional[int] = ..., minutes: _Optional[int] = ...) -> None: ...
 
 class Answer(_message.Message):
     __slots__ = ("ack", "resync", "pulls")

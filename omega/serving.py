@@ -15,7 +15,7 @@ import msgspec
 
 from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError
-from omega.core.machine import spare_collector
+from omega.core.machine import single_blas_thread, spare_collector
 from omega.core.settings import Settings
 from omega.core.shard_records import TASTE_SPACE
 from omega.doors import grpc_door, kept_secret, quic_door, quic_sockets
@@ -174,6 +174,7 @@ def _bind(host: str, port: int, **how: bool) -> socket.socket:
 
 def _serve(serving: Serving, checked: _Checked, place: _Place, ready: Ready) -> None:
     """Serve in this process, until it is told to end."""
+    single_blas_thread()
     spare_collector()
     ports, shared = (serving.rest_port, serving.metrics_port), serving.workers > 1
     manage = Management(serving.host, *ports, serving.secrets, checked.context, worker=place.worker, shared=shared)

@@ -171,6 +171,13 @@ class SyncApp(ABC):
         has no time, and MUST NOT raise.
         """
 
+    def hand_in(self, token: str, body: bytes, answer: Callable[[Reply], None]) -> bool:  # noqa: ARG002  (others use them)
+        """Do what `sync` does without a task, and say whether the frame was taken; if not, `sync` is to be called.
+
+        `answer` MUST be called once, in the running loop, perhaps before this returns, and never for what isn't taken.
+        """
+        return False
+
     @abstractmethod
     def artifact(self, name: str) -> Path | None:
         """Return the file of this name, or None; it MUST NOT change any more.

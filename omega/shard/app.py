@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,18 @@ class ShardApp(SyncApp):
         """Return what becomes of a frame; without a token, of a question to be enrolled."""
         return self.entrance.enrol(body) if not token else self._synced(token, body)
 
+    def hand_in(self, token: str, body: bytes, answer: Callable[[Reply], None]) -> bool:
+        """Take a frame, unless it is about an enrolment or its token may be new to this worker."""
+        try:
+            slot = self.entrance.speaker(token)
+        except DeniedError as error:
+            if not token or self.entrance.is_new(token):
+                return False
+            answer(self._refused(error))
+        else:
+            self._take(slot, body, answer)
+        return True
+
     def artifact(self, name: str) -> Path | None:
         """Return the published file of this name."""
         return self._files.find(name) if self._files else None
@@ -74,15 +87,32 @@ class ShardApp(SyncApp):
         return Reply(200 if taking else 503, msgspec.json.encode({"taking": taking, "shard": shard, "region": region}))
 
     async def _synced(self, token: str, body: bytes) -> Reply:
+        answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+        def answer(reply: Reply) -> None:
+            if not answered.done():  # whoever asked may have gone away
+                answered.set_result(reply)
+
         try:
-            slot = await self.entrance.speaker(token)
-            push = decode(body, max_bytes=MAX_FRAME_BYTES)
-            if not isinstance(push, Push):
-                self._refuse("frame", "no-push")
-                return Reply(400, b"the frame is no push: send a push")
-            return self._reply(await self._shard.sync(slot, push))
-        except (DeniedError, InputError, StoreError, WireError) as error:
+            if not self.hand_in(token, body, answer):
+                await self.entrance.learn()
+                self._take(self.entrance.speaker(token), body, answer)
+            return await answered
+        except (DeniedError, StoreError) as error:
             return self._refused(error)
+
+    def _take(self, slot: int, body: bytes, answer: Callable[[Reply], None]) -> None:
+        """Hand in a device's frame."""
+        try:
+            push = decode(body, max_bytes=MAX_FRAME_BYTES)
+            if isinstance(push, Push):
+                self._shard.hand_in(slot, push, lambda answered: answer(self._reply(answered)))
+                return
+            self._refuse("frame", "no-push")
+            reply = Reply(400, b"the frame is no push: send a push")
+        except (InputError, WireError) as error:
+            reply = self._refused(error)
+        answer(reply)
 
     def _refused(self, error: OmegaError) -> Reply:
         if isinstance(error, StoreError):

@@ -63,18 +63,19 @@ class Entrance:
         """Take no token of this device any more."""
         self._note(slot, FOR_GOOD)
 
-    async def speaker(self, token: str) -> int:
-        """Return the slot of the device that a token was given to. Raises DeniedError, StoreError."""
-        try:
-            return self._tokens.check(token, self._now())
-        except DeniedError:
-            if claimed_slot(token) < self._known:
-                raise
-        await self._learn()
+    def speaker(self, token: str) -> int:
+        """Return the slot of the device that a token was given to. Raises DeniedError."""
         return self._tokens.check(token, self._now())
 
-    async def _learn(self) -> None:
-        """Read whom other workers have admitted since; all who wait for it are served by one reading."""
+    def is_new(self, token: str) -> bool:
+        """Say whether a token that was refused may be one that another worker gave: `learn`, and ask again."""
+        try:
+            return claimed_slot(token) >= self._known
+        except DeniedError:
+            return False
+
+    async def learn(self) -> None:
+        """Read whom other workers have admitted since; who waits meanwhile is served too. Raises StoreError."""
         if self._learning is None:
             self._learning = asyncio.ensure_future(self._read_new())
             self._learning.add_done_callback(lambda done: done.exception())  # whoever waited may have gone away

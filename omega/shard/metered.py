@@ -12,6 +12,7 @@ from omega.core.ports import SyncApp
 from omega.shard.recorder import ENROLMENT_OUTCOMES, SYNC_OUTCOMES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from omega.core.ports import Reply
@@ -29,28 +30,35 @@ class Metered(SyncApp):
         self._figures = recorder.door(transport)
         self._latency = self._figures.latency_s.observe
 
+    def hand_in(self, token: str, body: bytes, answer: Callable[[Reply], None]) -> bool:
+        """Hand in a frame; what isn't taken is counted by `sync`."""
+        began_s, number = perf_counter(), getrandbits(64)
+        SYNC_ID.set(number)
+
+        def answered(reply: Reply) -> None:
+            SYNC_ID.set(number)
+            self._figures.bytes_out += len(reply.body)
+            self._count(token, body, reply.status, began_s)
+            answer(reply)
+
+        try:
+            taken = self._app.hand_in(token, body, answered)
+        except BaseException:
+            self._count(token, body, 0, began_s)
+            raise
+        return taken
+
     async def sync(self, token: str, body: bytes) -> Reply:
         """Return what becomes of a frame."""
         began_s = perf_counter()
         SYNC_ID.set(getrandbits(64))
-        figures = self._figures
         status = 0
-        figures.bytes_in += len(body)
         try:
             reply = await self._app.sync(token, body)
             status = reply.status
-            figures.bytes_out += len(reply.body)
+            self._figures.bytes_out += len(reply.body)
         finally:
-            if token:
-                self._latency(perf_counter() - began_s)
-                figures.syncs[status if status in SYNC_OUTCOMES else 0] += 1
-            elif body:
-                figures.enrolments[status if status in ENROLMENT_OUTCOMES else 0] += 1
-            else:
-                figures.challenges += 1
-            if _LOG.isEnabledFor(logging.DEBUG):
-                what = "a sync" if token else "an enrolment"
-                _LOG.debug("%s by %s of %d B was answered %d", what, self._transport, len(body), status)
+            self._count(token, body, status, began_s)
         return reply
 
     def artifact(self, name: str) -> Path | None:
@@ -60,3 +68,17 @@ class Metered(SyncApp):
     def health(self) -> Reply:
         """Return whether frames are taken."""
         return self._app.health()
+
+    def _count(self, token: str, body: bytes, status: int, began_s: float) -> None:
+        figures = self._figures
+        figures.bytes_in += len(body)
+        if token:
+            self._latency(perf_counter() - began_s)
+            figures.syncs[status if status in SYNC_OUTCOMES else 0] += 1
+        elif body:
+            figures.enrolments[status if status in ENROLMENT_OUTCOMES else 0] += 1
+        else:
+            figures.challenges += 1
+        if _LOG.isEnabledFor(logging.DEBUG):
+            what = "a sync" if token else "an enrolment"
+            _LOG.debug("%s by %s of %d B was answered %d", what, self._transport, len(body), status)

@@ -72,9 +72,6 @@ class Shard:
         self._experiments: Collection[int] = frozenset()
         self._merged: Merged | None = None
         self._draining = False
-        self._inside = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
         self._making: asyncio.TimerHandle | None = None
         self._made_at = -math.inf
         self._read_by(Intake(catalog, key))
@@ -115,18 +112,15 @@ class Shard:
 
         Who may speak for a slot was checked before. Raises InputError for a push that no codec makes.
         """
-        if refusal := self._refusal(slot):
-            return Answer(refusal)
-        self._inside += 1
-        self._empty.clear()
-        try:
-            return await self._answered(slot, push)
-        finally:
-            self._inside -= 1
-            if not self._inside:
-                self._empty.set()
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.hand_in(slot, push, lambda answer: None if answered.done() else answered.set_result(answer))
+        return await answered
 
-    async def _answered(self, slot: int, push: Push) -> Answer:
+    def hand_in(self, slot: int, push: Push, answer: Callable[[Answer], None]) -> None:
+        """Do what `sync` does without a task: call `answer` once, perhaps at once; never after an InputError."""
+        if refusal := self._refusal(slot):
+            answer(Answer(refusal))
+            return
         if push.asks and len(push.asks) != TASTE_BYTES:
             raise InputError(f"a question has {len(push.asks)} bytes, allowed {TASTE_BYTES}: send a taste code")
         intake = self._intake
@@ -134,16 +128,21 @@ class Shard:
         move = Move(slot, push.incarnation, 0, 0) if reason else intake.move(slot, push)  # the former only asks
         day, samples = self._today(), len(move.contributed)
         if not self._budgets.spend(slot, samples, day):
-            return Answer(Refused(Refusal.TOO_OFTEN, spread(_WAIT_S, 0.5, self._random)))
-        standing = await self._ticks.commit(move)
-        if standing is None or standing.verdict is not Verdict.ACCEPTED:
-            self._budgets.refund(slot, samples, day)
-        receipt = self._receipt(slot, push, standing, reason)
-        if not isinstance(receipt, Ack):
-            return Answer(receipt)
-        if resolved := intake.resolved(push):
-            receipt = replace(receipt, resolved=resolved)
-        return Answer(receipt, self._pull(slot, push))
+            answer(Answer(Refused(Refusal.TOO_OFTEN, spread(_WAIT_S, 0.5, self._random))))
+            return
+
+        def moved(standing: Standing | None) -> None:
+            if standing is None or standing.verdict is not Verdict.ACCEPTED:
+                self._budgets.refund(slot, samples, day)
+            receipt = self._receipt(slot, push, standing, reason)
+            if not isinstance(receipt, Ack):
+                answer(Answer(receipt))
+                return
+            if resolved := intake.resolved(push):
+                receipt = replace(receipt, resolved=resolved)
+            answer(Answer(receipt, self._pull(slot, push)))
+
+        self._ticks.hand_in(move, moved)
 
     def failed(self) -> Answer:
         """Return what is answered when the store can't be asked."""
@@ -194,7 +193,6 @@ class Shard:
         """Take nobody any more, and return once all that wait are answered."""
         self._draining = True
         await self._ticks.drain()  # with who hung up
-        await self._empty.wait()
 
     async def close(self) -> None:
         """Drain, and close the store."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from omega.shard.recorder import Histogram, Recorder
 
 T = TypeVar("T")
-Waiting: TypeAlias = "tuple[Move, asyncio.Future[Standing | None]]"
+Waiting: TypeAlias = "tuple[Move, Callable[[Standing | None], None]]"
 
 _LOG = logging.getLogger("omega.shard")
 MOST_IN_TICK = 4_096
@@ -75,15 +75,15 @@ class Ticks:
         """Whether no more may wait."""
         return len(self._waiting) >= self._most_waiting
 
-    async def commit(self, move: Move) -> Standing | None:
-        """Return what became of the move once that is durable; None when the store failed and nothing was counted."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Standing | None] = loop.create_future()
-        self._waiting.append((move, future))
+    def hand_in(self, move: Move, answer: Callable[[Standing | None], None]) -> None:
+        """Call `answer` with what became of the move once that is durable; None: the store failed, nothing was counted.
+
+        A task for each that waits would take a tenth of a shard's CPU time.
+        """
+        self._waiting.append((move, answer))
         self._idle.clear()
         if self._timer is None and not self._committing:
-            self._timer = loop.call_later(self._tick_s, self._begin)
-        return await future
+            self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._begin)
 
     async def start(self) -> None:
         """Have another session of the store for what isn't a tick, if there may be one. Raises StoreError."""
@@ -150,15 +150,17 @@ class Ticks:
         standings = self._standings(done, batch)
         if self._waiting and not self._committing:
             self._begin()  # they came while this tick was committed: that was their time to gather
-        elif not self._waiting and not self._committing:
-            self._idle.set()
+        for (_, answer), standing in zip(batch, standings, strict=True):
+            try:
+                answer(standing)
+            except Exception:  # noqa: BLE001  (one that can't be answered is no reason to leave the others without)
+                _LOG.exception("a sync that was counted couldn't be answered")
+        if not self._waiting and not self._committing:
+            self._idle.set()  # whoever waits for it goes on after all these answers
             if self._failed is None:
                 self._resting = loop.call_later(REST_AFTER_S, self._rest)
             else:
                 self._resting = loop.call_later(self._probe_s, self._commit, self._failed)
-        for (_, future), standing in zip(batch, standings, strict=True):
-            if not future.done():  # whoever asked may have gone away, or was told to come later
-                future.set_result(standing)
 
     def _standings(self, done: asyncio.Future[list[Standing]], batch: list[Waiting]) -> list[Standing] | list[None]:
         error = done.exception()
@@ -172,7 +174,7 @@ class Ticks:
         if self._failed is None:
             _LOG.error("the store failed, devices are asked to come later: %s", error, exc_info=_if_unforeseen(error))
         # What no store was to blame for would fail for ever.
-        self._failed = batch if isinstance(error, StoreError) else []
+        self._failed = [(move, _nobody) for move, _ in batch] if isinstance(error, StoreError) else []
         return [None] * len(batch)
 
     def _rest(self) -> None:
@@ -197,6 +199,10 @@ class Ticks:
                         also.observe(taken_s)
 
         return asyncio.get_running_loop().run_in_executor(thread, timed)
+
+
+def _nobody(_: Standing | None) -> None:
+    """Answer whoever was told already to come later."""
 
 
 def _if_unforeseen(error: BaseException) -> BaseException | None:

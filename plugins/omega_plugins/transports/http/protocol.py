@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from enum import Enum, auto
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -40,7 +41,7 @@ class Phase(Enum):
     HEAD = auto()
     BODY = auto()
     NEXT = auto()
-    """The first byte of another head; how long, uvicorn's keep-alive timer says."""
+    """The first byte of another head."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -84,7 +85,7 @@ class Protocol(HttpToolsProtocol):
         """Begin a head, perhaps in the bytes that ended the message before."""
         if self._phase is not Phase.HEAD:
             self._begin_head()
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False  # the scope is made when ASGI gets it
 
     def on_headers_complete(self) -> None:
         """Go on to the body: of a sync by the short way, of all else by ASGI."""
@@ -92,6 +93,7 @@ class Protocol(HttpToolsProtocol):
         if self.url == _SYNC and (token := self._plain_token()) is not None:
             self.cycle = SyncCycle(token, keep_alive=self.parser.should_keep_alive())  # type: ignore[assignment]
         else:
+            self._make_scope()
             super().on_headers_complete()
         if self._ending:
             self.cycle.keep_alive = False
@@ -102,9 +104,13 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         cycle: Any = self.cycle
         if type(cycle) is SyncCycle and not (cycle.response_complete or cycle.disconnected):
-            task = self.loop.create_task(self._sync(cycle))
-            task.add_done_callback(self.tasks.discard)
-            self.tasks.add(task)
+            self._hand_in(cycle)
+
+    def on_response_complete(self) -> None:
+        """Go on with what has come meanwhile, or wait."""
+        super().on_response_complete()
+        if self._phase is Phase.NEXT:
+            self._since_s = time.monotonic()
 
     def look(self, now_s: float) -> None:
         """Close the connection if its client is late."""
@@ -121,6 +127,8 @@ class Protocol(HttpToolsProtocol):
             self._refuse(408, "the head took too long")
         elif self._phase is Phase.BODY and waited_s > self._limits.body_s and not self.pipeline:
             self._refuse(408, "the body took too long")
+        elif self._phase is Phase.NEXT and waited_s > self._limits.idle_s and self.cycle.response_complete:
+            self.transport.close()
 
     def shutdown(self) -> None:
         """End after the request that is on its way, if one is; who has just come may still ask."""
@@ -134,7 +142,7 @@ class Protocol(HttpToolsProtocol):
         """Return the token of a sync that can take the short way; None for what is unusual, which is left to ASGI."""
         parser = self.parser
         busy = self.pipeline or not (self.cycle is None or self.cycle.response_complete)
-        if busy or self.expect_100_continue or not isinstance(self.app, Door):
+        if busy or self.flow.write_paused or self.expect_100_continue or not isinstance(self.app, Door):
             return None
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or parser.should_upgrade():
             return None
@@ -142,26 +150,55 @@ class Protocol(HttpToolsProtocol):
         whole = declared <= self._limits.body_bytes and not any(name == _CHUNKED for name, _ in self.headers)
         return token if whole else None
 
-    async def _sync(self, cycle: SyncCycle) -> None:
-        """Answer a sync whose body has come."""
+    def _hand_in(self, cycle: SyncCycle) -> None:
+        """Have a sync answered whose body has come; by a task only if the app needs one."""
         door: Door = self.app
+        body = bytes(cycle.body)
         try:
-            reply = await door.app.sync(cycle.token, bytes(cycle.body))
+            taken = door.app.hand_in(cycle.token, body, partial(self._answer, cycle))
         except Exception:  # what an app fails at is its own affair, and said in the log
             self.logger.exception("Exception in the app")
-            reply, cycle.keep_alive = refusal(500, "the shard failed"), False
-        if self.flow.write_paused and not cycle.disconnected:
-            await self.flow.drain()
-        if not cycle.disconnected:
+            self._fail(cycle)
+            return
+        if not taken:
+            task = self.loop.create_task(self._sync(door, cycle, body))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+
+    async def _sync(self, door: Door, cycle: SyncCycle, body: bytes) -> None:
+        try:
+            reply = await door.app.sync(cycle.token, body)
+        except Exception:
+            self.logger.exception("Exception in the app")
+            self._fail(cycle)
+        else:
             self._answer(cycle, reply)
 
+    def _fail(self, cycle: SyncCycle) -> None:
+        cycle.keep_alive = False
+        self._answer(cycle, refusal(500, "the shard failed"))
+
     def _answer(self, cycle: SyncCycle, reply: Reply) -> None:
+        """Send it, unless the client has gone; what a slow one doesn't read, the next sync's way by ASGI waits for."""
+        if cycle.disconnected or cycle.response_complete:
+            return
         cycle.response_started = cycle.response_complete = True
         keep_alive = cycle.keep_alive
         self.transport.write(head(reply, self.server_state.default_headers, keep_alive=keep_alive) + reply.body)
         if not keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        if self.pipeline:
+            self.on_response_complete()
+        else:  # what uvicorn does then costs a timer; `look` does without
+            self.server_state.total_requests += 1
+            self._since_s = time.monotonic()
+
+    def _make_scope(self) -> None:
+        """Do what uvicorn does when a message begins."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
 
     def _begin_head(self) -> None:
         self._phase, self._since_s, self._head_bytes = Phase.HEAD, time.monotonic(), 0

@@ -1,4 +1,4 @@
-"""The short way of a sync through uvicorn's protocol: no ASGI scope, no messages, one task from the body to the answer.
+"""The short way of a sync through uvicorn's protocol: no ASGI scope, no messages, no task, no timer.
 
 Under ASGI half of a sync's CPU time in the server goes into what it never looks at.
 """

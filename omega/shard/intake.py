@@ -11,7 +11,7 @@ from omega.core.types import SLOTS, title_key
 from omega.core.wire import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from omega.core.catalog import Catalog
     from omega.core.wire import Push, Row
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 KEY_BYTES = 32
 _MAX_VERSION = 2**40
 _MAX_DAY = 2**16
+_OUT_OF_RANGE = (
+    "a row was pushed with a context, success, day, title or taste code out of range, allowed: 0..7, "
+    f"0..1000, 0..{_MAX_DAY - 1}, 40 bits, {TASTE_BYTES} bytes or none: send what the wire's codec makes"
+)
 
 
 class Intake:
@@ -28,7 +32,7 @@ class Intake:
         """`key`, KEY_BYTES that never leave the shard and never go beside its database, makes the tags."""
         if len(key) != KEY_BYTES:
             raise InputError(f"the tag key has {len(key)} bytes, allowed {KEY_BYTES}: make it with secrets.token_bytes")
-        self._key = key
+        self._keyed = blake2b(digest_size=4, key=key, person=b"omega-household")  # a copy is cheaper than a new one
         self.lineage = int(catalog.lineage[:6], 16)  # 24 bits, as they travel
         self.epoch = catalog.epoch
         self.counts = {epoch.epoch: epoch.count for epoch in catalog.epochs}
@@ -44,8 +48,10 @@ class Intake:
         if push.header.lineage != self.lineage:
             return Reason.LINEAGE
         known = len(self._hashes)
-        if any(row.title >= known and not row.hashed for row in (*push.contributed, *push.retracted)):
-            return Reason.EPOCH
+        for rows in (push.contributed, push.retracted):
+            for row in rows:
+                if row.title >= known and not row.hashed:
+                    return Reason.EPOCH
         return None
 
     def move(self, slot: int, push: Push) -> Move:
@@ -57,39 +63,39 @@ class Intake:
             )
         if push.base == push.version and (push.trials or push.trials_retracted):
             raise InputError("trials were pushed without a new version, allowed: none: count the version up with them")
-        samples = (tuple(self._sample(slot, row) for row in rows) for rows in (push.contributed, push.retracted))
-        contributed, retracted = samples
+        device = slot.to_bytes(4, "big")
+        contributed, retracted = self._samples(device, push.contributed), self._samples(device, push.retracted)
         if push.base == push.version and (contributed or retracted):
             raise InputError("rows were pushed without a new version, allowed: none: count the version up with them")
-        given = tuple(trial for trial in push.trials if trial.experiment in self.experiments)
+        given = push.trials and tuple(trial for trial in push.trials if trial.experiment in self.experiments)
         versions = push.incarnation, push.base, push.version
         return Move(slot, *versions, contributed, retracted, given, push.trials_retracted)
 
     def resolved(self, push: Push) -> tuple[tuple[int, int], ...]:
         """Return (hash, ordinal) of titles that came hashed and that the catalog has."""
-        hashed = {row.title for row in (*push.contributed, *push.retracted) if row.hashed}
+        hashed = {row.title for rows in (push.contributed, push.retracted) for row in rows if row.hashed}
         return tuple((title, self.ordinals[title]) for title in sorted(hashed) if title in self.ordinals)
 
-    def _sample(self, slot: int, row: Row) -> Sample:
-        if not (
-            0 <= row.slot < SLOTS
-            and 0 <= row.success <= 1000
-            and 0 <= row.day < _MAX_DAY
-            and 0 <= row.title < HASH_RANGE
-            and len(row.taste) in (0, TASTE_BYTES)
-        ):
-            raise InputError(
-                "a row was pushed with a context, success, day, title or taste code out of range, allowed: 0..7, "
-                f"0..1000, 0..{_MAX_DAY - 1}, 40 bits, {TASTE_BYTES} bytes or none: send what the wire's codec makes"
-            )
-        hashed = row.title if row.hashed else self._hashes[row.title]
-        title = self.ordinals.get(hashed, unknown_title(hashed)) if row.hashed else row.title
-        return Sample(title, row.slot, row.day, row.success, self._tag(slot, hashed), row.taste)
-
-    def _tag(self, device: int, hashed: int) -> int:
-        """Return 32 bits that stand for a device among those of a title; of the hash, so that a new epoch keeps it."""
-        said = device.to_bytes(4, "big") + hashed.to_bytes(5, "big")
-        return int.from_bytes(blake2b(said, digest_size=4, key=self._key, person=b"omega-household").digest(), "big")
+    def _samples(self, device: bytes, rows: Iterable[Row]) -> tuple[Sample, ...]:
+        samples = []
+        for row in rows:
+            title, slot, day, success, taste = row.title, row.slot, row.day, row.success, row.taste
+            if not (
+                0 <= slot < SLOTS
+                and 0 <= success <= 1000
+                and 0 <= day < _MAX_DAY
+                and 0 <= title < HASH_RANGE
+                and len(taste) in (0, TASTE_BYTES)
+            ):
+                raise InputError(_OUT_OF_RANGE)
+            hashed = title if row.hashed else self._hashes[title]
+            if row.hashed:
+                title = self.ordinals.get(hashed, unknown_title(hashed))
+            # 32 bits for a device among those of a title; by the hash, so that a new epoch keeps them.
+            tag = self._keyed.copy()
+            tag.update(device + hashed.to_bytes(5, "big"))
+            samples.append(Sample(title, slot, day, success, int.from_bytes(tag.digest(), "big"), taste))
+        return tuple(samples)
 
 
 def _hash_of(content_id: str) -> int:

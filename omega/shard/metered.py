@@ -32,11 +32,12 @@ class Metered(SyncApp):
 
     def hand_in(self, token: str, body: bytes, answer: Callable[[Reply], None]) -> bool:
         """Hand in a frame; what isn't taken is counted by `sync`."""
-        began_s, number = perf_counter(), getrandbits(64)
-        SYNC_ID.set(number)
+        began_s = perf_counter()
+        SYNC_ID.set(number := getrandbits(64))
 
         def answered(reply: Reply) -> None:
-            SYNC_ID.set(number)
+            if _LOG.isEnabledFor(logging.DEBUG):
+                SYNC_ID.set(number)  # the loop's turn is that of a tick, and of all who were in it
             self._figures.bytes_out += len(reply.body)
             self._count(token, body, reply.status, began_s)
             answer(reply)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from omega.core.errors import WireCode, WireError
@@ -109,12 +110,7 @@ def split(reply: bytes, *, max_bytes: int = REPLY_LIMIT) -> list[bytes]:
 
 def _head(message: Message) -> bytearray:
     """Return the header as it is without compression."""
-    kind = _KINDS[type(message)]
-    header = message.header
-    out = bytearray((MAGIC | MAJOR, kind))
-    out += checked(header.space, "space", _U24).to_bytes(3, "little")
-    out += checked(header.lineage, "lineage", _U24).to_bytes(3, "little")
-    put_varint(out, checked(header.epoch, "epoch", _U32))
+    out = bytearray(_start(_KINDS[type(message)], message.header))
     if not isinstance(message, Pull):
         out += checked(message.incarnation, "incarnation", _U32).to_bytes(4, "little")
     if isinstance(message, Push):
@@ -129,6 +125,16 @@ def _head(message: Message) -> bytearray:
     else:
         put_varint(out, checked(message.version, "version", MOST))
     return out
+
+
+@lru_cache(64)
+def _start(kind: Kind, header: Header) -> bytes:
+    """Return what a program's frames of one kind all begin with."""
+    out = bytearray((MAGIC | MAJOR, kind))
+    out += checked(header.space, "space", _U24).to_bytes(3, "little")
+    out += checked(header.lineage, "lineage", _U24).to_bytes(3, "little")
+    put_varint(out, checked(header.epoch, "epoch", _U32))
+    return bytes(out)
 
 
 def _head_of_packed(head: bytearray, raw_bytes: int, dictionary: int) -> bytes:

@@ -71,13 +71,18 @@ class Door:
 
 
 def token_and_length(headers: RawHeaders) -> tuple[str, int]:
-    """Return the bearer token, empty without one, and how long the body is said to be, 0 where that isn't said."""
+    """Return the bearer token, empty without one, and how long the body is said to be.
+
+    0 where that isn't said, -1 where it comes in chunks.
+    """
     token, declared = "", 0
     for name, value in headers:
         if name == b"authorization":
             token = value[len(_BEARER) :].strip().decode("latin-1") if value[:7].lower() == _BEARER else ""
         elif name == b"content-length":
             declared = int(value)  # the server's parser let nothing but a number through
+        elif name == b"transfer-encoding":
+            declared = -1
     return token, declared
 
 

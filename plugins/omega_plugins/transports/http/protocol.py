@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 log.setLevel(logging.ERROR)  # a line for all that strangers send would fill the disk; an app's bug is told
 _END_OF_HEAD = b"\r\n\r\n"
-_SYNC, _CHUNKED = SYNC.encode(), b"transfer-encoding"
+_SYNC = SYNC.encode()
 
 
 class Phase(Enum):
@@ -147,8 +147,7 @@ class Protocol(HttpToolsProtocol):
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or parser.should_upgrade():
             return None
         token, declared = token_and_length(self.headers)
-        whole = declared <= self._limits.body_bytes and not any(name == _CHUNKED for name, _ in self.headers)
-        return token if whole else None
+        return token if 0 <= declared <= self._limits.body_bytes else None
 
     def _hand_in(self, cycle: SyncCycle) -> None:
         """Have a sync answered whose body has come; by a task only if the app needs one."""

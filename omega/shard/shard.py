@@ -217,8 +217,11 @@ class Shard:
         return Refused(reason, spread(self.service.retry_s, 0.5, self._random))
 
     def _misread(self, push: Push) -> Reason | None:
-        codes = push.asks or any(row.taste for rows in (push.contributed, push.retracted) for row in rows)
-        return Reason.SPACE if codes and push.header.space != self._space else self._intake.misread(push)
+        if push.header.space != self._space:
+            rows = (*push.contributed, *push.retracted)
+            if push.asks or any(row.taste for row in rows):
+                return Reason.SPACE
+        return self._intake.misread(push)
 
     def _receipt(self, slot: int, push: Push, standing: Standing | None, reason: Reason | None) -> Receipt:
         if standing is None:

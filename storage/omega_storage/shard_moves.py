@@ -36,9 +36,10 @@ def judged(row: DeviceRow | None, move: Move, day: int, backup_days: int) -> tup
 
 def _accepted(row: DeviceRow, move: Move) -> tuple[DeviceRow, Standing]:
     contributed = row.contributed + move.gives
-    taken = min(move.takes, contributed - row.retracted)
+    takes = move.takes
+    taken = min(takes, contributed - row.retracted)
     row = replace(row, version=move.version, contributed=contributed, retracted=row.retracted + taken)
-    return row, _standing(Verdict.ACCEPTED, row, move.takes - taken)
+    return row, _standing(Verdict.ACCEPTED, row, takes - taken)
 
 
 def _standing(verdict: Verdict, row: DeviceRow, refused: int = 0) -> Standing:

@@ -96,10 +96,10 @@ class SqlShardStore(ShardLikeness):
                 rows[move.slot] = row
             if standing.verdict is Verdict.ACCEPTED:
                 samples += [(1, sample) for sample in move.contributed]
-                taken = move.takes - standing.refused
-                samples += [(-1, sample) for sample in move.retracted[:taken]]
                 trials += [(1, trial) for trial in move.trials]
-                trials += [(-1, trial) for trial in move.trials_retracted[: max(taken - len(move.retracted), 0)]]
+                if taken := move.takes - standing.refused:
+                    samples += [(-1, sample) for sample in move.retracted[:taken]]
+                    trials += [(-1, trial) for trial in move.trials_retracted[: max(taken - len(move.retracted), 0)]]
             standings.append(standing)
         if moved := [_standing_row(row) for slot, row in rows.items() if row is not before[slot]]:
             self._tables.write("move", *np.asarray(moved, np.int64).T)

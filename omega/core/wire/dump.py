@@ -36,8 +36,9 @@ def fields(frame: bytes) -> list[Field]:
             return data
 
         def fixed(self, size: int, what: str) -> int:
+            at = self.at
             value = super().fixed(size, what)
-            read[-1] = read[-1]._replace(value=f"{value:#x}")
+            read.append(Field(at, self.data[at : self.at], what, f"{value:#x}"))
             return value
 
         def varint(self, what: str, most: int = MOST) -> int:

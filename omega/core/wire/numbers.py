@@ -38,7 +38,11 @@ class Reader:
 
     def fixed(self, size: int, what: str) -> int:
         """Return a number of `size` bytes, the lowest first."""
-        return int.from_bytes(self.take(size, what), "little")
+        start = self.at
+        if size > self.end - start:
+            self.take(size, what)  # says so
+        self.at = end = start + size
+        return self.data[start] if size == 1 else int.from_bytes(self.data[start:end], "little")
 
     def varint(self, what: str, most: int = MOST) -> int:
         """Return a number 0..most."""

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from omega_plugins.transports.answers import refusal
 from omega_plugins.transports.http.door import SYNC, Door, TurnedAway, token_and_length
-from omega_plugins.transports.http.shortcut import SyncCycle, head
+from omega_plugins.transports.http.shortcut import SyncCycle, head, whole
 
 if TYPE_CHECKING:
     import asyncio
@@ -44,6 +44,9 @@ class Phase(Enum):
     """The first byte of another head."""
 
 
+_BETWEEN = Phase.FIRST, Phase.NEXT
+
+
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
@@ -69,7 +72,7 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless the head is too long."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._took(data):
             return
         if self._phase is not Phase.BODY:
             if self._phase is not Phase.HEAD:
@@ -104,7 +107,7 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         cycle: Any = self.cycle
         if type(cycle) is SyncCycle and not (cycle.response_complete or cycle.disconnected):
-            self._hand_in(cycle)
+            self._hand_in(cycle, bytes(cycle.body))
 
     def on_response_complete(self) -> None:
         """Go on with what has come meanwhile, or wait."""
@@ -141,18 +144,34 @@ class Protocol(HttpToolsProtocol):
     def _plain_token(self) -> str | None:
         """Return the token of a sync that can take the short way; None for what is unusual, which is left to ASGI."""
         parser = self.parser
-        busy = self.pipeline or not (self.cycle is None or self.cycle.response_complete)
-        if busy or self.flow.write_paused or self.expect_100_continue or not isinstance(self.app, Door):
+        if self.expect_100_continue or self._is_busy():
             return None
         if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or parser.should_upgrade():
             return None
         token, declared = token_and_length(self.headers)
         return token if 0 <= declared <= self._limits.body_bytes else None
 
-    def _hand_in(self, cycle: SyncCycle) -> None:
+    def _took(self, data: bytes) -> bool:
+        """Take a sync that came in one piece and in the usual form, and say whether these bytes were one."""
+        if self._phase not in _BETWEEN or self._is_busy() or self._ending:
+            return False
+        found = whole(data, self._limits.head_bytes, self._limits.body_bytes)
+        if found is None:
+            return False
+        self._unset_keepalive_if_required()
+        self._phase = Phase.NEXT
+        self.cycle = cycle = SyncCycle(found.token, keep_alive=True)  # type: ignore[assignment]
+        self._hand_in(cycle, found.body)
+        return True
+
+    def _is_busy(self) -> bool:
+        """Say whether a sync must go by ASGI, behind what goes before it or to who turns it away."""
+        waits = self.pipeline or not (self.cycle is None or self.cycle.response_complete)
+        return bool(waits or self.flow.write_paused or not isinstance(self.app, Door))
+
+    def _hand_in(self, cycle: SyncCycle, body: bytes) -> None:
         """Have a sync answered whose body has come; by a task only if the app needs one."""
         door: Door = self.app
-        body = bytes(cycle.body)
         try:
             taken = door.app.hand_in(cycle.token, body, partial(self._answer, cycle))
         except Exception:  # what an app fails at is its own affair, and said in the log

@@ -322,12 +322,20 @@ def _beyond(row: TrialSums) -> Iterator[str]:
         ("watched", 0, MOST_WATCHED * row.households),
         ("chosen", 0, MOST_WATCHED * row.households),
         ("minutes", 0, MOST_MINUTES * row.households),
-        ("watched_squares", 0, MOST_WATCHED * row.watched),
-        ("chosen_squares", 0, MOST_WATCHED * row.chosen),
-        ("minutes_squares", 0, MOST_MINUTES * row.minutes),
+        ("watched_squares", _least_squares(row.watched, row.households), MOST_WATCHED * row.watched),
+        ("chosen_squares", _least_squares(row.chosen, row.households), MOST_WATCHED * row.chosen),
+        ("minutes_squares", _least_squares(row.minutes, row.households), MOST_MINUTES * row.minutes),
     ):
         if not least <= (found := getattr(row, name)) <= most:
             yield f"{name} of an arm's day is {found:,}, allowed: {least:,}..{most:,}"
+
+
+def _least_squares(total: int, households: int) -> int:
+    """Return what the squares of so many whole numbers with this sum come to at least: they are as alike as can be."""
+    if households < 1:
+        return 0
+    each, more = divmod(total, households)
+    return households * each**2 + more * (2 * each + 1)
 
 
 def _check_range(name: str, column: array[Any], most: int, least: int = 0) -> None:

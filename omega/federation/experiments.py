@@ -139,8 +139,8 @@ def outcomes(home: Path, experiments: Experiments, outcome: str) -> list[Experim
 
 
 def _outcome(one: Experiment, outcome: str, days: Sequence[Sequence[Day]]) -> ExperimentOutcome:
-    alpha = ALPHA / (len(one.arms) - 1)
-    found = [None, *(difference(days[0], of, alpha) for of in days[1:])]
+    alpha, first_day = ALPHA / (len(one.arms) - 1), (one.first_day - _EPOCH).days
+    found = [None, *(difference(days[0], of, first_day, alpha) for of in days[1:])]
     arms = tuple(_arm(arm, of, against) for arm, of, against in zip(one.arms, days, found, strict=True))
     return ExperimentOutcome(
         id=one.id, first_day=one.first_day, last_day=one.last_day, outcome=outcome, alpha=ALPHA, arms=arms

@@ -180,6 +180,25 @@ def test_the_largest_numbers_are_taken() -> None:
     assert decode(told.encode()).columns.samples[2] == most
 
 
+households = st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, 1440)), min_size=3, max_size=9)
+
+
+@given(households)
+def test_what_households_days_come_to_is_taken_and_no_smaller_squares(days: list[tuple[int, int, int]]) -> None:
+    totals = [sum(column) for column in zip(*days, strict=True)]
+    squares = [sum(value * value for value in column) for column in zip(*days, strict=True)]
+    told = ShardSums(FACTS, some_columns(), trials=array("q", [7, 1, 20_000, len(days), *totals, *squares]))
+    assert decode(told.encode()).trials == told.trials
+    for at, total in enumerate(totals):
+        each, more = divmod(total, len(days))
+        told.trials[7 + at] = (len(days) - more) * each**2 + more * (each + 1) ** 2
+        assert decode(told.encode()).trials == told.trials
+        told.trials[7 + at] -= 1
+        if told.trials[7 + at] >= 0:
+            assert refusal(lambda: decode(told.encode())) == "trials"
+        told.trials[7 + at] = squares[at]
+
+
 @pytest.mark.parametrize("data", [b"", b"<html>", MAGIC, b"OMGSUMS2" + bytes(90), MAGIC + b"\0" * 4])
 def test_what_is_no_file_of_sums_is_refused(data: bytes) -> None:
     assert refusal(lambda: decode(data)) in ("garbage", "damaged")

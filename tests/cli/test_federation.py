@@ -103,7 +103,7 @@ def test_an_experiment_is_started_looked_at_and_stopped(omega: Omega, told: list
     code = decode_experiments((tmp_path / "wider.json").read_bytes()).experiments[0].code
     for shard in (0, 1):
         days = [
-            TrialSums(code, arm, now // 86_400, 2_000, 2_000, 900, 60_000 + 20_000 * arm, 2_000, 900, 3_000_000)
+            TrialSums(code, arm, now // 86_400, 2_000, 2_000, 900, 60_000 + 20_000 * arm, 2_000, 900, 5_000_000)
             for arm in (0, 1)
         ]
         a_file(tmp_path / f"{shard}.sums", shard, 3, days)

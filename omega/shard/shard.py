@@ -209,7 +209,7 @@ class Shard:
             return self._refused(Refusal.DRAINING)
         if self._ticks.full:
             return self._refused(Refusal.BUSY)
-        if wait_s := self._allowance.wait_s(slot, time.monotonic()):
+        if wait_s := self._allowance.wait_s(slot, asyncio.get_running_loop().time()):
             return Refused(Refusal.TOO_OFTEN, math.ceil(wait_s))
         return None
 

@@ -8,6 +8,7 @@ import pytest
 
 from omega.core.parsing import parse_context, parse_event
 from omega.device.brain import Brain
+from omega.device.ranking import Weights
 from omega.device.titles import load_or_embed
 from omega_plugins.embedders.onnx import OnnxEmbedder
 from omega_storage.device_memory import MemoryDeviceStore
@@ -29,7 +30,8 @@ def real(example: Catalog, tmp_path_factory: pytest.TempPathFactory) -> tuple[On
 @pytest.fixture
 def brain(real: tuple[OnnxEmbedder, object], example: Catalog, clock: Clock) -> Brain:
     embedder, arrays = real
-    return Brain(MemoryDeviceStore(), embedder, example, arrays, now=clock)  # type: ignore[arg-type]
+    weights = Weights(explore=0)  # what is drawn needn't fit
+    return Brain(MemoryDeviceStore(), embedder, example, arrays, now=clock, weights=weights)  # type: ignore[arg-type]
 
 
 def how_many(genres: set[str], found: Sequence[Recommendation], example: Catalog) -> int:

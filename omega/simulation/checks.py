@@ -1,0 +1,109 @@
+"""What must hold, worked out from the TVs' ledgers by counting, and compared with what the shards have."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from omega.core.shard_records import ALL_SLOTS, LEAST_HOUSEHOLDS
+from omega.core.types import title_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from omega.core.catalog import Catalog
+    from omega.core.records import Contribution
+    from omega.core.shard_records import DeviceRow
+    from omega.simulation.shards import SimulatedShard
+    from omega.simulation.tvs import TV
+    from omega_storage.ledger_memory import MemoryLedger
+
+_MOST_TOLD = 5
+
+
+class Counted(NamedTuple):
+    """What one shard must hold: by (ordinal, context), all contexts among them."""
+
+    samples: Counter[tuple[int, int]]
+    success_milli: Counter[tuple[int, int]]
+    households: defaultdict[tuple[int, int], set[int]]
+
+    @classmethod
+    def nothing(cls) -> Counted:
+        """Return that of a shard that nobody told anything."""
+        return cls(Counter(), Counter(), defaultdict(set))
+
+    def add(self, tv: int, ordinal: int, row: Contribution) -> None:
+        """Count a row of a TV."""
+        for key in ((ordinal, row.slot), (ordinal, ALL_SLOTS)):
+            self.samples[key] += 1
+            self.success_milli[key] += row.success_milli
+            self.households[key].add(tv)
+
+
+class Checks:
+    """Compares shards with TVs."""
+
+    def __init__(self, catalog: Catalog, tvs: Sequence[TV], shards: Sequence[SimulatedShard]) -> None:
+        """Remember how titles are numbered."""
+        self._tvs, self._shards = tvs, shards
+        self._ordinals: Mapping[int, int] = {title_key(title.id): at for at, title in enumerate(catalog)}
+        self._ended = [Counted.nothing() for _ in shards]
+        """What the lives that ended by a reset had told, which stays."""
+
+    def end_life(self, tv: TV) -> None:
+        """Keep what a TV told that is about to begin anew; all of it is acknowledged, and in every backup."""
+        for shard, ended in zip(self._shards, self._ended, strict=True):
+            for row in _counted(tv.ledger, shard.name, shard.row(tv.slots[shard.number])):
+                ended.add(tv.number, self._ordinals[row.title_key], row)
+
+    def offences(self) -> list[str]:
+        """Return what is wrong now, in words; shards must have answered all that they were asked."""
+        return [offence for shard in self._shards for offence in self._of(shard)]
+
+    def _of(self, shard: SimulatedShard) -> list[str]:
+        ended = self._ended[shard.number]
+        must = Counted(ended.samples.copy(), ended.success_milli.copy(), defaultdict(set))
+        for key, told in ended.households.items():
+            must.households[key] |= told
+        found: list[str] = []
+        for tv in self._tvs:
+            row = shard.row(tv.slots[shard.number])
+            heard = tv.acked.get(shard.number, (0, 0))
+            if (row.incarnation, row.version) < heard:
+                found.append(f"{shard.name} told TV {tv.number} {heard}, and stands at {row.incarnation, row.version}")
+            for line in _counted(tv.ledger, shard.name, row):
+                must.add(tv.number, self._ordinals[line.title_key], line)
+        found += self._sums(shard, must)
+        return found[:_MOST_TOLD]
+
+    def _sums(self, shard: SimulatedShard, must: Counted) -> Iterator[str]:
+        """Yield which sums are other than what was told, and what is shown of too few."""
+        held = {(row.title, row.slot): row for row in shard.store.aggregates()}
+        for key in sorted(held.keys() | +must.samples):
+            row = held.get(key)
+            has = (row.now.samples, row.now.success_milli) if row else (0, 0)
+            if has != (told := (must.samples[key], must.success_milli[key])):
+                yield f"{shard.name} counts {has} samples and thousandths of (title, context) {key}, told were {told}"
+            if row and row.shown and len(must.households[key]) < LEAST_HOUSEHOLDS:
+                yield f"{shard.name} shows (title, context) {key} of {len(must.households[key])} households"
+
+
+def _counted(ledger: MemoryLedger, shard: str, row: DeviceRow) -> Iterator[Contribution]:
+    """Yield the rows that a shard has counted which has this row of the device, and that weren't taken back there."""
+    at = row.incarnation, row.version
+    for line in ledger.lines:
+        if line.bound is None or line.bound[0] != shard or not line.bound[1:] <= at:
+            continue
+        if line.retracted_in is None or (line.bound[1], line.retracted_in) > at:
+            yield line.row
+
+
+def unsettled(tvs: Sequence[TV]) -> list[str]:
+    """Return which TVs still have something to tell, once all were heard."""
+    found = []
+    for tv in tvs:
+        counts = tv.ledger.counts()
+        if left := counts.queued + counts.unacknowledged + counts.retractions:
+            found.append(f"TV {tv.number} has {left} rows left that nobody took")
+    return found[:_MOST_TOLD]

@@ -1,0 +1,160 @@
+"""A shard of a simulation: the product's own, on a real database, which is killed, backed up and put back."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from omega.core.identity.tokens import Tokens
+from omega.core.shard_records import DAY_S, TASTE_SPACE
+from omega.core.wire import space_code
+from omega.shard.app import ShardApp
+from omega.shard.pacing import Service
+from omega.shard.shard import Shard
+from omega_storage.shard_sqlite import SqliteShardStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from omega.core.catalog import Catalog
+    from omega.core.identity.keyring import KeyRing
+    from omega.core.ports import Reply
+    from omega.core.shard_records import DeviceRow
+    from omega.simulation.planted import Killable
+
+SERVICE = Service(tick_s=300.0, pull_s=3_600.0)
+"""A tick gathers for minutes: TVs come as seldom as in life, and each tick is a transaction of the real store."""
+BACKUP_DAYS = 2
+_TAG_KEY = bytes(range(32))
+_OLDEST_S = (BACKUP_DAYS - 0.5) * DAY_S
+_MOST_BACKUPS = 3
+
+
+class SimulatedShard:
+    """One shard through all its lives."""
+
+    def __init__(
+        self,
+        number: int,
+        folder: Path,
+        catalog: Catalog,
+        ring: KeyRing,
+        now: Callable[[], float],
+        store: Callable[[Any, Path], Killable],
+    ) -> None:
+        """`store` wraps the database of each life."""
+        self.number, self.name = number, f"shard-{number}"
+        self._file, self._catalog, self._ring, self._now = folder / f"{self.name}.db", catalog, ring, now
+        self._wrap, self._lives = store, 0
+        self._backups: list[tuple[float, Path]] = []
+        self._since = int(now())
+        self._tokens = Tokens(ring, number, lambda slot: self._since)
+        self._ending: set[asyncio.Task[None]] = set()
+        self._app: ShardApp | None = None
+        self._shard: Shard
+        self.store: Killable
+        """Of this life, for whoever checks it."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether anybody answers."""
+        return self._app is not None
+
+    def token(self, slot: int) -> str:
+        """Return a token that is good now."""
+        return self._tokens.give(slot, self._now())
+
+    def enrol(self, devices: Sequence[bytes]) -> list[int]:
+        """Give all devices a number, before anything else."""
+        store = SqliteShardStore.open(self._file, backup_days=BACKUP_DAYS)
+        slots = store.enrol(devices, self._since)
+        store.close()
+        return [slot for slot in slots if slot is not None]
+
+    async def start(self) -> None:
+        """Serve what is on the disk."""
+        self._lives += 1
+        self.store = store = self._wrap(SqliteShardStore.open(self._file, backup_days=BACKUP_DAYS), self._file)
+        random, space = Random(self.number * 1_000 + self._lives), space_code(TASTE_SPACE)  # noqa: S311
+        self._shard = Shard(
+            store,  # type: ignore[arg-type]
+            self._catalog,
+            _TAG_KEY,
+            space=space,
+            service=SERVICE,
+            now=self._now,
+            random=random,
+        )
+        app = ShardApp(self._shard, self.number, self._ring, now=self._now)
+        await app.start()
+        self._app = app
+
+    def ask(self, token: str, frame: bytes, answer: Callable[[Reply], None]) -> bool:
+        """Hand in a frame, and say whether anybody took it; a life that ends answers nobody any more."""
+        if self._app is None:
+            return False
+        app = self._app
+        return app.hand_in(token, frame, lambda reply: answer(reply) if self._app is app else None)
+
+    def kill(self) -> None:
+        """End this life at once: what isn't on the disk is lost, and so are answers."""
+        self._app = None
+        self.store.kill()
+        ending = asyncio.ensure_future(self._shard.close())  # only lets its timers run out
+        self._ending.add(ending)
+        ending.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled():
+            task.exception()  # its store is gone: what it still wanted of it is of no account
+
+    async def settled(self) -> None:
+        """Return once every sync that was handed in is answered."""
+        await asyncio.sleep(3 * SERVICE.tick_s)
+
+    # --- backups ---
+
+    def back_up(self) -> None:
+        """Copy what is on the disk."""
+        file = self._file.with_name(f"{self.name}-{int(self._now())}.backup")
+        if not file.exists():
+            self.store.backup(file)
+            self._backups = [*self._backups, (self._now(), file)]
+        while len(self._backups) > _MOST_BACKUPS:
+            self._backups.pop(0)[1].unlink()
+
+    def renew_backups(self) -> None:
+        """Have none but one of now."""
+        for _, file in self._backups:
+            file.unlink()
+        self._backups = []
+        self.back_up()
+
+    async def restore(self, random: Random) -> bool:
+        """Put a backup back, and throw away those after it; say whether there was one that may be."""
+        allowed = [at for at, (made, _) in enumerate(self._backups) if self._now() - made < _OLDEST_S]
+        if not allowed:
+            return False
+        if self.runs:
+            self.kill()
+        at = random.choice(allowed)
+        for _, later in self._backups[at + 1 :]:
+            later.unlink()
+        self._backups = self._backups[: at + 1]
+        for suffix in ("-wal", "-shm"):
+            self._file.with_name(self._file.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(self._backups[at][1], self._file)
+        await self.start()
+        return True
+
+    # --- what is checked ---
+
+    def row(self, slot: int) -> DeviceRow:
+        """Return where a device stands here."""
+        found: DeviceRow | None = self.store.device(slot)
+        assert found is not None  # noqa: S101  (all are enrolled before the first backup)
+        return found

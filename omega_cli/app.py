@@ -17,6 +17,7 @@ from omega_cli.commands import artifact, catalog, config, demo, device, doctor, 
 from omega_cli.commands import eval as eval_
 from omega_cli.commands import loadtest as loadtest_
 from omega_cli.commands import plan as plan_
+from omega_cli.commands import simulate as simulate_
 
 INTERNAL_ERROR = 70
 """Exit code of a bug, as in sysexits.h."""
@@ -39,6 +40,7 @@ app.add_typer(artifact.app, name="artifact")
 app.add_typer(model.app, name="model")
 app.command("eval", epilog=eval_.EPILOG)(eval_.evaluate)
 app.command("loadtest", epilog=loadtest_.EPILOG)(loadtest_.loadtest)
+app.command("simulate", epilog=simulate_.EPILOG)(simulate_.simulate)
 app.command("plan", epilog=plan_.EPILOG)(plan_.plan)
 app.command("plugins", epilog=plugins.EPILOG)(plugins.plugins)
 app.add_typer(config.app, name="config")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from msgspec.structs import replace
 
@@ -10,15 +12,17 @@ from omega.core.errors import StoreError
 from omega.core.shard_records import Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from omega.core.shard_records import Move, Standing
     from omega_storage.shard_sqlite import SqliteShardStore
 
+    StoreOf: TypeAlias = Callable[[SqliteShardStore, Path], "Killable"]
+
 EVERY = 10_000
 """One contribution in so many meets the first bug."""
-_TAKEN_TWICE_EVERY, _UNSAFE_EVERY = 5, 3
+_UNSAFE_EVERY = 3
 
 
 class Killable:
@@ -30,14 +34,12 @@ class Killable:
 
     def __getattr__(self, name: str) -> Any:
         """Return the store's own method."""
-        if self.is_dead:
-            raise StoreError("the simulated shard is gone: this is never seen outside")
         return getattr(self._store, name)
 
     def kill(self) -> None:
         """Let the file as it is on the disk be all that is left."""
         self._store.close()
-        self.is_dead = True
+        self._store, self.is_dead = _Gone(), True  # type: ignore[assignment]
 
     def close(self) -> None:
         """Close the store, unless that is done."""
@@ -51,36 +53,26 @@ class Killable:
 class DropsOne(Killable):
     """Forgets one contribution in EVERY, and moves the version all the same."""
 
-    def __init__(self, store: SqliteShardStore, file: Path) -> None:
-        """Count contributions."""
+    def __init__(self, store: SqliteShardStore, file: Path, seen: Iterator[int]) -> None:
+        """`seen` goes on counting through all lives of all shards."""
         super().__init__(store, file)
-        self._seen = 0
+        self._seen = seen
 
     def commit(self, tick: Tick) -> list[Standing]:
-        """Commit a tick without one of its contributions, now and then."""
+        """Commit a tick without some of its contributions."""
         return self._store.commit(Tick(tick.day, [self._without(move) for move in tick.moves]))
 
     def _without(self, move: Move) -> Move:
-        before, self._seen = self._seen, self._seen + len(move.contributed)
-        return replace(move, contributed=move.contributed[1:]) if before // EVERY != self._seen // EVERY else move
+        kept = tuple(sample for sample in move.contributed if (next(self._seen) + 1) % EVERY)
+        return move if len(kept) == len(move.contributed) else replace(move, contributed=kept)
 
 
 class TakesTwice(Killable):
-    """Takes back twice what one retraction in some takes back once."""
-
-    def __init__(self, store: SqliteShardStore, file: Path) -> None:
-        """Count retractions."""
-        super().__init__(store, file)
-        self._seen = 0
+    """Takes back twice what a TV takes back once."""
 
     def commit(self, tick: Tick) -> list[Standing]:
-        """Commit a tick with some retractions doubled."""
-        return self._store.commit(Tick(tick.day, [self._doubled(move) for move in tick.moves]))
-
-    def _doubled(self, move: Move) -> Move:
-        self._seen += bool(move.retracted)
-        twice = move.retracted and self._seen % _TAKEN_TWICE_EVERY == 0
-        return replace(move, retracted=(*move.retracted, move.retracted[0])) if twice else move
+        """Commit a tick with its retractions doubled."""
+        return self._store.commit(Tick(tick.day, [_doubled(move) for move in tick.moves]))
 
 
 class AnswersEarly(Killable):
@@ -108,8 +100,27 @@ class AnswersEarly(Killable):
             self._before.replace(self._file)
 
 
-BUGS: dict[str, Callable[[SqliteShardStore, Path], Killable]] = {
-    "aggregate": DropsOne,
-    "early-ack": AnswersEarly,
-    "double-retraction": TakesTwice,
-}
+def _fail(*_: object, **__: object) -> NoReturn:
+    raise StoreError("the simulated shard is gone: this is never seen outside")
+
+
+class _Gone:
+    """In place of a store whose shard was killed."""
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        """Return a method that fails."""
+        return _fail
+
+
+def _doubled(move: Move) -> Move:
+    return replace(move, retracted=2 * move.retracted) if move.retracted else move
+
+
+def planted(bug: str | None) -> StoreOf:
+    """Return what wraps the stores of one simulation: with a bug of BUGS, or none."""
+    if bug == "aggregate":
+        return partial(DropsOne, seen=count())
+    return {None: Killable, "early-ack": AnswersEarly, "double-retraction": TakesTwice}[bug]
+
+
+BUGS = "aggregate", "early-ack", "double-retraction"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,12 @@ import msgspec
 from omega.core.errors import InputError, shown
 from omega.core.machine import collector_spared, peak_rss_bytes
 from omega.core.types import SLOTS
-from omega.simulation.planted import BUGS, Killable
+from omega.simulation.planted import BUGS
 from omega.simulation.virtual import VirtualLoop
 from omega.simulation.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from omega.core.catalog import Catalog
 
@@ -80,9 +82,21 @@ def simulate(
     with (
         tempfile.TemporaryDirectory(prefix="omega-simulate-", dir=_quick_folder()) as folder,
         collector_spared(),
+        _quiet(),
         asyncio.Runner(loop_factory=VirtualLoop) as runner,
     ):
         return runner.run(_played(asked, catalog, Path(folder), progress, began_s))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let shards that are killed within the block say nothing of it."""
+    log = logging.getLogger("omega.shard")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _quick_folder() -> str | None:
@@ -93,8 +107,7 @@ def _quick_folder() -> str | None:
 async def _played(
     asked: Asked, catalog: Catalog, folder: Path, progress: Callable[[int, int, str], None], began_s: float
 ) -> Played:
-    store = BUGS[asked.plant] if asked.plant else Killable
-    world = World(folder, catalog, devices=asked.devices, visits=asked.visits, seed=asked.seed, store=store)
+    world = World(folder, catalog, devices=asked.devices, visits=asked.visits, seed=asked.seed, bug=asked.plant)
     await world.start()
     expected = asked.devices * asked.days
     lived, checks, offences, broken = 0, 0, list[str](), None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omega.core.identity.tokens import Tokens
 from omega.core.shard_records import DAY_S, TASTE_SPACE
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from omega.core.identity.keyring import KeyRing
     from omega.core.ports import Reply
     from omega.core.shard_records import DeviceRow
-    from omega.simulation.planted import Killable
+    from omega.simulation.planted import Killable, StoreOf
 
 SERVICE = Service(tick_s=300.0, pull_s=3_600.0)
 """A tick gathers for minutes: TVs come as seldom as in life, and each tick is a transaction of the real store."""
@@ -43,7 +43,7 @@ class SimulatedShard:
         catalog: Catalog,
         ring: KeyRing,
         now: Callable[[], float],
-        store: Callable[[Any, Path], Killable],
+        store: StoreOf,
     ) -> None:
         """`store` wraps the database of each life."""
         self.number, self.name = number, f"shard-{number}"

@@ -13,7 +13,7 @@ from omega.core.identity.keyring import KeyRing
 from omega.core.shard_records import DAY_S, DEVICE_ID_BYTES
 from omega.core.types import SLOTS
 from omega.simulation.checks import Checks, unsettled
-from omega.simulation.planted import Killable
+from omega.simulation.planted import planted
 from omega.simulation.shards import SERVICE, SimulatedShard
 from omega.simulation.tvs import CODEC, DIMENSIONS, TV, Fault, Maker, receive
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from omega.core.catalog import Catalog
     from omega.core.ports import Reply
-    from omega_storage.shard_sqlite import SqliteShardStore
 
     Progress: TypeAlias = Callable[[int, int, str], None]
 
@@ -66,9 +65,10 @@ class World:
     """All of them; for one VirtualLoop."""
 
     def __init__(
-        self, folder: Path, catalog: Catalog, *, devices: int, visits: int, seed: int, store: StoreOf = Killable
+        self, folder: Path, catalog: Catalog, *, devices: int, visits: int, seed: int, bug: str | None = None
     ) -> None:
-        """Let so many TVs be known to all shards; each makes so many visits a day."""
+        """Let so many TVs be known to all shards; each makes so many visits a day. A `bug` of BUGS is to be found."""
+        store = planted(bug)
         self._random, self._visits = Random(seed), visits  # noqa: S311  (faults, no secrets)
         self._loop = asyncio.get_running_loop()
         ring = KeyRing.fresh(START)
@@ -268,9 +268,6 @@ class World:
         for tv in self.tvs:
             row = shard.row(tv.slots[shard.number])
             tv.acked[shard.number] = row.incarnation, row.version
-
-
-StoreOf: TypeAlias = "Callable[[SqliteShardStore, Path], Killable]"
 
 
 def _nobody(_: Reply) -> None:

@@ -138,6 +138,7 @@ def test_every_command_can_print_json() -> None:
         ("federation", "run"),
         ("federation", "serve"),
         ("loadtest",),
+        ("simulate",),
         ("plan",),
         ("shard", "revoke"),
         ("shard", "serve"),

@@ -133,6 +133,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Contributed less retracted, of all that was acknowledged."""
     stored_rows: int | None
     """What the shard's sums grew by; None for a target."""
+    behind: int | None
+    """TVs that were acknowledged more than their row in the database has; None for a target."""
     shard_answered: int | None
     """Syncs that the shard counted as answered; None for a target, and for several workers."""
     answered: int

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from omega.fleet.load.carrying import Carrier, Ends
     from omega.fleet.load.driving import Driver
     from omega.loadtests.asked import Asked, Verdict
-    from omega.loadtests.shards import Met
+    from omega.loadtests.shards import Met, Stored
 
 _HTTP, _ADDRESS = "omega.fleet.load.http", "omega_plugins.transports.http.address"
 _GRPC_CHANNELS, _GRPC_AT_ONCE = 8, 64
@@ -225,7 +225,7 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
     """End a shard that was started here, hold its sums against what it acknowledged, and judge."""
     figures, load, totals = driver.figures, asked.load, driver.figures.totals
     ended = met.ended()
-    stored = met.stored()
+    stored = met.stored(driver.devices.acknowledged)
     acknowledged = totals.contributed - totals.retracted
     checks = tuple(_checks(driver, stored, acknowledged, spent.answered))
     latency_ms, device_bytes = figures.latency.percentiles(), driver.devices.size_bytes + driver.wheel.size_bytes
@@ -261,7 +261,8 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
         reasons=dict(figures.reasons.most_common()),
         connections=spent.connections,
         acknowledged_rows=acknowledged,
-        stored_rows=stored,
+        stored_rows=stored.rows if stored else None,
+        behind=stored.behind if stored else None,
         shard_answered=spent.answered,
         answered=totals.answered,
         bytes_per_device=device_bytes / load.devices,
@@ -273,7 +274,7 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
     )
 
 
-def _checks(driver: Driver, stored: int | None, acknowledged: int, answered: int | None) -> Iterator[Check]:
+def _checks(driver: Driver, stored: Stored | None, acknowledged: int, answered: int | None) -> Iterator[Check]:
     """Yield what must hold, and whether it does."""
     figures, asked = driver.figures, driver.load.thresholds
     totals, latency = figures.totals, figures.latency.percentiles()
@@ -285,8 +286,9 @@ def _checks(driver: Driver, stored: int | None, acknowledged: int, answered: int
     yield _at_most("unserved TVs", driver.unserved, asked.unserved)
     yield Check("acknowledged", totals.ok, 1, held=totals.ok > 0)
     if stored is not None:  # what was stored and whose ack was lost may be there besides
-        lost = acknowledged - stored if totals.failed else abs(acknowledged - stored)
+        lost = acknowledged - stored.rows if totals.failed else abs(acknowledged - stored.rows)
         yield _at_most("acknowledged rows that aren't stored", max(lost, 0), 0)
+        yield _at_most("acknowledged TVs whose row is behind", stored.behind, 0)
     if answered is not None and not totals.failed:
         yield _at_most("answers that shard and generator count differently", abs(answered - totals.answered), 0)
 

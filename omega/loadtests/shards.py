@@ -17,11 +17,14 @@ from omega.compose import extra_module
 from omega.core.errors import InputError, OmegaError, StoreError
 from omega.core.identity.keyring import KeyRing, open_ring
 from omega.core.shard_records import ALL_SLOTS
+from omega.loadtests.rows import behind, rows_of
 from omega.serving import KEYS_FILE, Serving, serve_shard
 from omega.shards import make_certificates, open_shard_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from omega.core.child import Child
     from omega.core.ports import Integers, ShardStore
@@ -31,6 +34,15 @@ _ENROLLED_AT_ONCE = 10_000
 _END_S = 30.0
 _SCRAPE_S = 10.0
 _ANSWERED = "omega_syncs_total{"
+
+
+class Stored(NamedTuple):
+    """What the database of a shard that ended holds."""
+
+    rows: int
+    """Samples of its sums, over all titles."""
+    behind: int
+    """TVs that were acknowledged more than their row has."""
 
 
 class Met(NamedTuple):
@@ -54,8 +66,8 @@ class Met(NamedTuple):
     """Asks the shard how many syncs it answered."""
     ended: Callable[[], int | None] = lambda: None
     """Says with what code it ended; None while it runs."""
-    stored: Callable[[], int | None] = lambda: None
-    """Ends it, and says how many samples its sums hold."""
+    stored: Callable[[NDArray[np.uint64]], Stored | None] = lambda acknowledged: None
+    """Ends it, and holds its database against what each TV was acknowledged."""
 
 
 @contextmanager
@@ -85,9 +97,10 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
         child, (pid, ports) = held.enter_context(_started(serving))
         scheme = {"http": "https" if pki else "http", "grpc": "grpc", "quic": "quic"}[asked.transport]
 
-        def stored() -> int:
+        def stored(acknowledged: NDArray[np.uint64]) -> Stored:
             child.end(_END_S)
-            return stored_rows(store)
+            late = behind(acknowledged, slots, rows_of(store))  # before a store of ours is opened, and mends it
+            return Stored(stored_rows(store), late)
 
         yield Met(
             url=f"{scheme}://127.0.0.1:{ports[asked.transport]}",

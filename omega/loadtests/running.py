@@ -69,9 +69,11 @@ def run(
     *,
     on_second: Callable[[Moment], None] = _ignore,
     progress: Callable[[int, int, str], None] = _ignore,
+    on_met: Callable[[Met], None] = _ignore,
 ) -> Result:
     """Run a load test, against a shard that is started for it unless a target is named.
 
+    `on_met` hears of the shard once it serves, before the load comes.
     A started shard runs in a process that imports the caller's script, which must call this below
     `if __name__ == "__main__":`. Raises InputError, MissingExtraError, TransportError, StoreError, OmegaError.
     """
@@ -83,6 +85,7 @@ def run(
             met = held.enter_context(own_shard(asked, Path(folder), progress))
         else:
             met = known_shard(asked, progress)
+        on_met(met)
         return _judged(asked, met, *_driven(asked, met, on_second))
 
 

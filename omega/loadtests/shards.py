@@ -57,7 +57,9 @@ class Met(NamedTuple):
     counts_from: Callable[[int], int]
     """Since when a slot's tokens count."""
     store: str
-    """The kind, for the report."""
+    """The kind, for the report,"""
+    location: str
+    """and where it is."""
     pids: tuple[int, ...] = ()
     """Of the shard, if it was started here,"""
     store_pids: tuple[int, ...] = ()
@@ -79,7 +81,8 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
         keys = folder / "keys"
         ring, now_s = open_ring(keys / KEYS_FILE, time.time()), int(time.time())
         with closing(open_shard_store(store)) as opened:
-            slots = enrolled(opened, asked.load.devices, now_s, progress)
+            known = enrolled(opened, max(asked.load.devices, asked.enrolled), now_s, progress)
+            slots = known[np.arange(asked.load.devices) * len(known) // asked.load.devices]
         secure = asked.tls != "none" or asked.transport == "quic"
         pki = make_certificates(folder / "pki") if secure else None
         serving = Serving(
@@ -91,7 +94,7 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
             metrics_port=0,
             certificate=(pki.certificate, pki.key) if pki else None,
             keys=keys,
-            max_devices=max(asked.load.devices, 1),
+            max_devices=len(known),
             workers=asked.workers,
         )
         child, (pid, ports) = held.enter_context(_started(serving))
@@ -110,6 +113,7 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
             slots=slots,
             counts_from=lambda slot: now_s,
             store="postgres" if asked.postgres else "sqlite",
+            location=store,
             pids=(pid,),
             store_pids=store_pids,
             answered=partial(_answered, ports["metrics"]) if asked.workers == 1 else lambda: None,
@@ -137,6 +141,7 @@ def known_shard(asked: Asked, progress: Callable[[int, int, str], None]) -> Met:
         slots=slots,
         counts_from=lambda slot: int(since[slot]),
         store="target",
+        location=asked.store,
     )
 
 

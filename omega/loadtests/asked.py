@@ -136,7 +136,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     stored_rows: int | None
     """What the shard's sums grew by; None for a target."""
     behind: int | None
-    """TVs that were acknowledged more than their row in the database has; None for a target."""
+    """TVs that were acknowledged more than their row in the database has; None if that can't be read."""
     shard_answered: int | None
     """Syncs that the shard counted as answered; None for a target, and for several workers."""
     answered: int

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from omega.compose import connect, extra_module, open_catalog
-from omega.core.errors import InputError
+from omega.core.errors import InputError, StoreError
 from omega.core.identity.tokens import Tokens
 from omega.core.machine import collector_spared
 from omega.core.shard_records import DAY_S, TASTE_SPACE
@@ -228,9 +228,14 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
     """End a shard that was started here, hold its sums against what it acknowledged, and judge."""
     figures, load, totals = driver.figures, asked.load, driver.figures.totals
     ended = met.ended()
-    stored = met.stored(driver.devices.acknowledged)
+    unread: StoreError | None = None
+    stored: Stored | None = None
+    try:
+        stored = met.stored(driver.devices.acknowledged)
+    except StoreError as error:  # what the load met is told all the same
+        unread = error
     acknowledged = totals.contributed - totals.retracted
-    checks = tuple(_checks(driver, stored, acknowledged, spent.answered))
+    checks = *_checks(driver, spent.answered), *_kept(stored, acknowledged, totals.failed)
     latency_ms, device_bytes = figures.latency.percentiles(), driver.devices.size_bytes + driver.wheel.size_bytes
     return Result(
         scenario=load.scenario,
@@ -271,13 +276,13 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
         bytes_per_device=device_bytes / load.devices,
         seed=load.seed,
         checks=checks,
-        notes=tuple(_notes(driver, spent, ended)),
+        notes=tuple(_notes(driver, spent, ended, unread)),
         seconds=tuple(figures.seconds),
         curves={"latency": figures.latency.curve, "service": figures.service.curve},
     )
 
 
-def _checks(driver: Driver, stored: Stored | None, acknowledged: int, answered: int | None) -> Iterator[Check]:
+def _checks(driver: Driver, answered: int | None) -> Iterator[Check]:
     """Yield what must hold, and whether it does."""
     figures, asked = driver.figures, driver.load.thresholds
     totals, latency = figures.totals, figures.latency.percentiles()
@@ -288,12 +293,19 @@ def _checks(driver: Driver, stored: Stored | None, acknowledged: int, answered: 
         yield _at_most("refused", totals.refused, asked.refused)
     yield _at_most("unserved TVs", driver.unserved, asked.unserved)
     yield Check("acknowledged", totals.ok, 1, held=totals.ok > 0)
-    if stored is not None:  # what was stored and whose ack was lost may be there besides
-        lost = acknowledged - stored.rows if totals.failed else abs(acknowledged - stored.rows)
-        yield _at_most("acknowledged rows that aren't stored", max(lost, 0), 0)
-        yield _at_most("acknowledged TVs whose row is behind", stored.behind, 0)
     if answered is not None and not totals.failed:
         yield _at_most("answers that shard and generator count differently", abs(answered - totals.answered), 0)
+
+
+def _kept(stored: Stored | None, acknowledged: int, failed: int) -> Iterator[Check]:
+    """Yield whether the database holds what was acknowledged; broken where it can't be read."""
+    if stored is None:
+        yield _at_most("databases that can't be read", 1, 0)
+        return
+    if stored.rows is not None:  # what was stored and whose ack was lost may be there besides
+        lost = acknowledged - stored.rows if failed else abs(acknowledged - stored.rows)
+        yield _at_most("acknowledged rows that aren't stored", max(lost, 0), 0)
+    yield _at_most("acknowledged TVs whose row is behind", stored.behind, 0)
 
 
 def _at_most(name: str, found: float, allowed: float) -> Check:
@@ -307,9 +319,11 @@ def _verdict(saturated: bool, checks: tuple[Check, ...]) -> Verdict:  # noqa: FB
     return "passed" if all(check.held for check in checks) else "failed"
 
 
-def _notes(driver: Driver, spent: _Spent, ended: int | None) -> Iterator[str]:
+def _notes(driver: Driver, spent: _Spent, ended: int | None, unread: StoreError | None) -> Iterator[str]:
     """Yield what else is to be said, a line each."""
     figures = driver.figures
+    if unread is not None:
+        yield str(unread)
     if ended is not None:
         yield f"the shard ended in the middle of the run, with {ended}"
     if figures.saturated:

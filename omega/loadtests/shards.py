@@ -37,10 +37,10 @@ _ANSWERED = "omega_syncs_total{"
 
 
 class Stored(NamedTuple):
-    """What the database of a shard that ended holds."""
+    """What the database of a shard holds."""
 
-    rows: int
-    """Samples of its sums, over all titles."""
+    rows: int | None
+    """Samples of its sums, over all titles; None for a target, which others may use too."""
     behind: int
     """TVs that were acknowledged more than their row has."""
 
@@ -56,6 +56,11 @@ class Met(NamedTuple):
     """(n,) the shard's numbers of the TVs."""
     counts_from: Callable[[int], int]
     """Since when a slot's tokens count."""
+    stored: Callable[[NDArray[np.uint64]], Stored]
+    """Ends it, unless it is a target, and holds its database against what each TV was acknowledged.
+
+    Raises StoreError.
+    """
     store: str
     """The kind, for the report,"""
     location: str
@@ -68,8 +73,6 @@ class Met(NamedTuple):
     """Asks the shard how many syncs it answered."""
     ended: Callable[[], int | None] = lambda: None
     """Says with what code it ended; None while it runs."""
-    stored: Callable[[NDArray[np.uint64]], Stored | None] = lambda acknowledged: None
-    """Ends it, and holds its database against what each TV was acknowledged."""
 
 
 @contextmanager
@@ -131,6 +134,7 @@ def known_shard(asked: Asked, progress: Callable[[int, int, str], None]) -> Met:
         shard_id = opened.identity()
         slots = enrolled(opened, asked.load.devices, int(time.time()), progress)
         since = opened.counts_from().astype(np.uint32)
+    location = asked.store
     if shard_id is None:
         raise StoreError(f"{asked.store} is nobody's store yet, allowed: the one that the target serves")
     return Met(
@@ -141,7 +145,8 @@ def known_shard(asked: Asked, progress: Callable[[int, int, str], None]) -> Met:
         slots=slots,
         counts_from=lambda slot: int(since[slot]),
         store="target",
-        location=asked.store,
+        location=location,
+        stored=lambda acknowledged: Stored(None, behind(acknowledged, slots, rows_of(location))),
     )
 
 

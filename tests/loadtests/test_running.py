@@ -166,6 +166,7 @@ def test_a_shard_that_runs_already(home: Path) -> None:
         again = run(asked)
     for found in (result, again):
         assert (found.verdict, found.failed, found.store, found.stored_rows) == ("passed", 0, "target", None)
+        assert found.behind == 0
     assert stored_rows(store) == result.acknowledged_rows + again.acknowledged_rows
     with pytest.raises(TransportError, match=r"can't be reached \(Connection refused\)"):
         run(asked)

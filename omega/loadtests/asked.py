@@ -34,6 +34,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the shard that is started keeps its sums in a Postgres of its own, instead of a file."""
     workers: int = 1
     """Processes of the shard that is started."""
+    enrolled: int = 0
+    """TVs that know the shard that is started at least; those of the load are spread among them."""
     target: str | None = None
     """A shard that runs already, instead of one that is started;"""
     keys: Path | None = None
@@ -133,6 +135,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Contributed less retracted, of all that was acknowledged."""
     stored_rows: int | None
     """What the shard's sums grew by; None for a target."""
+    behind: int | None
+    """TVs that were acknowledged more than their row in the database has; None if that can't be read."""
     shard_answered: int | None
     """Syncs that the shard counted as answered; None for a target, and for several workers."""
     answered: int

@@ -91,6 +91,7 @@ def cells(result: Result) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
         ("cores of generator, shard, Postgres", _cores(result)),
         ("most memory of the shard, MiB", _mib(result.shard_memory_bytes)),
         ("rows acknowledged, stored", f"{result.acknowledged_rows:,}, {_known(result.stored_rows)}"),
+        ("acknowledged TVs whose row is behind", _known(result.behind)),
         ("answers by generator, by shard", f"{result.answered:,}, {_known(result.shard_answered)}"),
         ("connections", ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in result.connections.items())),
         ("found none free", f"{result.queued:,}"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from omega.compose import connect, extra_module, open_catalog
-from omega.core.errors import InputError
+from omega.core.errors import InputError, StoreError
 from omega.core.identity.tokens import Tokens
 from omega.core.machine import collector_spared
 from omega.core.shard_records import DAY_S, TASTE_SPACE
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from omega.fleet.load.carrying import Carrier, Ends
     from omega.fleet.load.driving import Driver
     from omega.loadtests.asked import Asked, Verdict
-    from omega.loadtests.shards import Met
+    from omega.loadtests.shards import Met, Stored
 
 _HTTP, _ADDRESS = "omega.fleet.load.http", "omega_plugins.transports.http.address"
 _GRPC_CHANNELS, _GRPC_AT_ONCE = 8, 64
@@ -69,9 +69,11 @@ def run(
     *,
     on_second: Callable[[Moment], None] = _ignore,
     progress: Callable[[int, int, str], None] = _ignore,
+    on_met: Callable[[Met], None] = _ignore,
 ) -> Result:
     """Run a load test, against a shard that is started for it unless a target is named.
 
+    `on_met` hears of the shard once it serves, before the load comes.
     A started shard runs in a process that imports the caller's script, which must call this below
     `if __name__ == "__main__":`. Raises InputError, MissingExtraError, TransportError, StoreError, OmegaError.
     """
@@ -83,6 +85,7 @@ def run(
             met = held.enter_context(own_shard(asked, Path(folder), progress))
         else:
             met = known_shard(asked, progress)
+        on_met(met)
         return _judged(asked, met, *_driven(asked, met, on_second))
 
 
@@ -225,9 +228,14 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
     """End a shard that was started here, hold its sums against what it acknowledged, and judge."""
     figures, load, totals = driver.figures, asked.load, driver.figures.totals
     ended = met.ended()
-    stored = met.stored()
+    unread: StoreError | None = None
+    stored: Stored | None = None
+    try:
+        stored = met.stored(driver.devices.acknowledged)
+    except StoreError as error:  # what the load met is told all the same
+        unread = error
     acknowledged = totals.contributed - totals.retracted
-    checks = tuple(_checks(driver, stored, acknowledged, spent.answered))
+    checks = *_checks(driver, spent.answered), *_kept(stored, acknowledged, totals.failed)
     latency_ms, device_bytes = figures.latency.percentiles(), driver.devices.size_bytes + driver.wheel.size_bytes
     return Result(
         scenario=load.scenario,
@@ -261,19 +269,20 @@ def _judged(asked: Asked, met: Met, driver: Driver, spent: _Spent) -> Result:
         reasons=dict(figures.reasons.most_common()),
         connections=spent.connections,
         acknowledged_rows=acknowledged,
-        stored_rows=stored,
+        stored_rows=stored.rows if stored else None,
+        behind=stored.behind if stored else None,
         shard_answered=spent.answered,
         answered=totals.answered,
         bytes_per_device=device_bytes / load.devices,
         seed=load.seed,
         checks=checks,
-        notes=tuple(_notes(driver, spent, ended)),
+        notes=tuple(_notes(driver, spent, ended, unread)),
         seconds=tuple(figures.seconds),
         curves={"latency": figures.latency.curve, "service": figures.service.curve},
     )
 
 
-def _checks(driver: Driver, stored: int | None, acknowledged: int, answered: int | None) -> Iterator[Check]:
+def _checks(driver: Driver, answered: int | None) -> Iterator[Check]:
     """Yield what must hold, and whether it does."""
     figures, asked = driver.figures, driver.load.thresholds
     totals, latency = figures.totals, figures.latency.percentiles()
@@ -284,11 +293,19 @@ def _checks(driver: Driver, stored: int | None, acknowledged: int, answered: int
         yield _at_most("refused", totals.refused, asked.refused)
     yield _at_most("unserved TVs", driver.unserved, asked.unserved)
     yield Check("acknowledged", totals.ok, 1, held=totals.ok > 0)
-    if stored is not None:  # what was stored and whose ack was lost may be there besides
-        lost = acknowledged - stored if totals.failed else abs(acknowledged - stored)
-        yield _at_most("acknowledged rows that aren't stored", max(lost, 0), 0)
     if answered is not None and not totals.failed:
         yield _at_most("answers that shard and generator count differently", abs(answered - totals.answered), 0)
+
+
+def _kept(stored: Stored | None, acknowledged: int, failed: int) -> Iterator[Check]:
+    """Yield whether the database holds what was acknowledged; broken where it can't be read."""
+    if stored is None:
+        yield _at_most("databases that can't be read", 1, 0)
+        return
+    if stored.rows is not None:  # what was stored and whose ack was lost may be there besides
+        lost = acknowledged - stored.rows if failed else abs(acknowledged - stored.rows)
+        yield _at_most("acknowledged rows that aren't stored", max(lost, 0), 0)
+    yield _at_most("acknowledged TVs whose row is behind", stored.behind, 0)
 
 
 def _at_most(name: str, found: float, allowed: float) -> Check:
@@ -302,9 +319,11 @@ def _verdict(saturated: bool, checks: tuple[Check, ...]) -> Verdict:  # noqa: FB
     return "passed" if all(check.held for check in checks) else "failed"
 
 
-def _notes(driver: Driver, spent: _Spent, ended: int | None) -> Iterator[str]:
+def _notes(driver: Driver, spent: _Spent, ended: int | None, unread: StoreError | None) -> Iterator[str]:
     """Yield what else is to be said, a line each."""
     figures = driver.figures
+    if unread is not None:
+        yield str(unread)
     if ended is not None:
         yield f"the shard ended in the middle of the run, with {ended}"
     if figures.saturated:

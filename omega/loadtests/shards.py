@@ -17,11 +17,14 @@ from omega.compose import extra_module
 from omega.core.errors import InputError, OmegaError, StoreError
 from omega.core.identity.keyring import KeyRing, open_ring
 from omega.core.shard_records import ALL_SLOTS
+from omega.loadtests.rows import behind, rows_of
 from omega.serving import KEYS_FILE, Serving, serve_shard
 from omega.shards import make_certificates, open_shard_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from omega.core.child import Child
     from omega.core.ports import Integers, ShardStore
@@ -31,6 +34,15 @@ _ENROLLED_AT_ONCE = 10_000
 _END_S = 30.0
 _SCRAPE_S = 10.0
 _ANSWERED = "omega_syncs_total{"
+
+
+class Stored(NamedTuple):
+    """What the database of a shard holds."""
+
+    rows: int | None
+    """Samples of its sums, over all titles; None for a target, which others may use too."""
+    behind: int
+    """TVs that were acknowledged more than their row has."""
 
 
 class Met(NamedTuple):
@@ -44,8 +56,15 @@ class Met(NamedTuple):
     """(n,) the shard's numbers of the TVs."""
     counts_from: Callable[[int], int]
     """Since when a slot's tokens count."""
+    stored: Callable[[NDArray[np.uint64]], Stored]
+    """Ends it, unless it is a target, and holds its database against what each TV was acknowledged.
+
+    Raises StoreError.
+    """
     store: str
-    """The kind, for the report."""
+    """The kind, for the report,"""
+    location: str
+    """and where it is."""
     pids: tuple[int, ...] = ()
     """Of the shard, if it was started here,"""
     store_pids: tuple[int, ...] = ()
@@ -54,8 +73,6 @@ class Met(NamedTuple):
     """Asks the shard how many syncs it answered."""
     ended: Callable[[], int | None] = lambda: None
     """Says with what code it ended; None while it runs."""
-    stored: Callable[[], int | None] = lambda: None
-    """Ends it, and says how many samples its sums hold."""
 
 
 @contextmanager
@@ -67,7 +84,8 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
         keys = folder / "keys"
         ring, now_s = open_ring(keys / KEYS_FILE, time.time()), int(time.time())
         with closing(open_shard_store(store)) as opened:
-            slots = enrolled(opened, asked.load.devices, now_s, progress)
+            known = enrolled(opened, max(asked.load.devices, asked.enrolled), now_s, progress)
+            slots = known[np.arange(asked.load.devices) * len(known) // asked.load.devices]
         secure = asked.tls != "none" or asked.transport == "quic"
         pki = make_certificates(folder / "pki") if secure else None
         serving = Serving(
@@ -79,15 +97,16 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
             metrics_port=0,
             certificate=(pki.certificate, pki.key) if pki else None,
             keys=keys,
-            max_devices=max(asked.load.devices, 1),
+            max_devices=len(known),
             workers=asked.workers,
         )
         child, (pid, ports) = held.enter_context(_started(serving))
         scheme = {"http": "https" if pki else "http", "grpc": "grpc", "quic": "quic"}[asked.transport]
 
-        def stored() -> int:
+        def stored(acknowledged: NDArray[np.uint64]) -> Stored:
             child.end(_END_S)
-            return stored_rows(store)
+            late = behind(acknowledged, slots, rows_of(store))  # before a store of ours is opened, and mends it
+            return Stored(stored_rows(store), late)
 
         yield Met(
             url=f"{scheme}://127.0.0.1:{ports[asked.transport]}",
@@ -97,6 +116,7 @@ def own_shard(asked: Asked, folder: Path, progress: Callable[[int, int, str], No
             slots=slots,
             counts_from=lambda slot: now_s,
             store="postgres" if asked.postgres else "sqlite",
+            location=store,
             pids=(pid,),
             store_pids=store_pids,
             answered=partial(_answered, ports["metrics"]) if asked.workers == 1 else lambda: None,
@@ -114,6 +134,7 @@ def known_shard(asked: Asked, progress: Callable[[int, int, str], None]) -> Met:
         shard_id = opened.identity()
         slots = enrolled(opened, asked.load.devices, int(time.time()), progress)
         since = opened.counts_from().astype(np.uint32)
+    location = asked.store
     if shard_id is None:
         raise StoreError(f"{asked.store} is nobody's store yet, allowed: the one that the target serves")
     return Met(
@@ -124,6 +145,8 @@ def known_shard(asked: Asked, progress: Callable[[int, int, str], None]) -> Met:
         slots=slots,
         counts_from=lambda slot: int(since[slot]),
         store="target",
+        location=location,
+        stored=lambda acknowledged: Stored(None, behind(acknowledged, slots, rows_of(location))),
     )
 
 

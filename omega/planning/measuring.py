@@ -88,7 +88,8 @@ def _asked(settings: Settings, way: str, load_s: float, *, postgres: bool) -> As
 
 def _sound(way: str, result: Result) -> Result:
     """Return a load's result unless what it says of costs is wrong: then OmegaError."""
-    if result.failed or result.refused or not result.ok or result.stored_rows != result.acknowledged_rows:
+    lost = result.stored_rows != result.acknowledged_rows or result.behind
+    if result.failed or result.refused or not result.ok or lost:
         reasons = ", ".join(result.reasons) or f"{result.acknowledged_rows - (result.stored_rows or 0)} rows not stored"
         raise OmegaError(f"the load over {way} went wrong ({reasons}): look with omega loadtest --scenario light")
     return result

@@ -55,6 +55,7 @@ def test_the_json_has_the_documented_fields_and_the_page_is_written(process: Pro
     assert (found["transport"], found["store"], found["verdict"]) == ("http", "sqlite", "passed")
     assert found["due"] == found["sent"] == found["ok"] == found["shard_answered"] >= 60
     assert found["stored_rows"] == found["acknowledged_rows"]
+    assert found["behind"] == 0
     assert found["thresholds"] == {"p99_ms": 1000, "failed": 0, "refused": 0, "unserved": 0}
     html = page.read_text(encoding="utf-8")
     assert html.startswith("<!doctype html>")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import time
 from contextlib import closing
 from functools import partial
@@ -49,6 +50,7 @@ def checked(result: Result) -> Result:
     assert result.due == result.sent
     assert result.failed == 0, result.reasons
     assert result.stored_rows == result.acknowledged_rows > 0
+    assert result.behind == 0
     assert result.shard_answered == result.answered
     assert result.unserved == 0
     assert not result.saturated
@@ -119,6 +121,27 @@ def test_a_shard_that_dies_in_the_middle_is_told_and_loses_nothing_that_it_ackno
     assert result.stored_rows is not None
     assert result.stored_rows >= result.acknowledged_rows > 0
     assert next(check for check in result.checks if "aren't stored" in check.name).held
+    assert result.behind == 0
+
+
+def test_a_row_that_lost_what_its_tv_was_acknowledged_is_found_though_the_sums_are_right(home: Path) -> None:
+    taken: list[int] = []
+
+    def take_back(moment: Moment) -> None:
+        if moment.passed_s > moment.duration_s and not moment.in_flight and not taken:
+            (pid,) = shards_of(os.getpid())
+            files = {str(one.readlink()) for one in Path(f"/proc/{pid}/fd").iterdir() if one.exists()}
+            (file,) = (one for one in files if one.endswith("shard.db"))
+            with closing(sqlite3.connect(file, timeout=30, isolation_level=None)) as bystander:
+                bystander.execute("UPDATE device SET version = version - 1 WHERE slot = 7")
+                taken.append(7)
+
+    result = run(an_asked(home), on_second=take_back)
+    assert taken
+    assert result.stored_rows == result.acknowledged_rows
+    assert result.behind == 1
+    assert [check.name for check in result.checks if not check.held] == ["acknowledged TVs whose row is behind"]
+    assert result.verdict == "failed"
 
 
 def shards_of(pid: int) -> list[int]:
@@ -143,6 +166,7 @@ def test_a_shard_that_runs_already(home: Path) -> None:
         again = run(asked)
     for found in (result, again):
         assert (found.verdict, found.failed, found.store, found.stored_rows) == ("passed", 0, "target", None)
+        assert found.behind == 0
     assert stored_rows(store) == result.acknowledged_rows + again.acknowledged_rows
     with pytest.raises(TransportError, match=r"can't be reached \(Connection refused\)"):
         run(asked)

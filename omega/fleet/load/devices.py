@@ -1,4 +1,4 @@
-"""Where each TV stands with the shard: a session's rules on arrays, 22 B a device, beside the wheel's 8.
+"""Where each TV stands with the shard: a session's rules on arrays, 30 B a device, beside the wheel's 8.
 
 `omega.device.sync.session` keeps its ledger in a database; here what was told as a version is drawn anew whenever it is
 needed. The rules are the same: rows are bound to a version before they leave, and go again under it until it is
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from omega.core.wire import Header, Row
     from omega.fleet.load.watching import Watching
 
+VERSION_BITS = 32
+"""Below the incarnation, where both are one number."""
 MOST_STEPS = 8
 """Versions in one push at most; with five rows each they fit it."""
 _MOST_PULLS = 64
@@ -86,6 +88,8 @@ class Devices:
         self._incarnation = np.full(count, now_s, np.uint32)
         self._version = np.zeros(count, np.uint32)
         self._last = np.zeros(count, np.uint32)
+        self.acknowledged = np.zeros(count, np.uint64)
+        """(n,) incarnation << VERSION_BITS | version of the highest ack that each ever got."""
         self._known_pull = np.zeros(count, np.uint32)
         self._role = _roles(count, seed) if mixed else np.zeros(count, np.uint8)
         self._failures = np.zeros(count, np.uint8)
@@ -190,6 +194,8 @@ class Devices:
             self._version[device] = self._last[device] = ack.version
             return Heard(reason="rewound")
         self._version[device] = ack.version
+        held = int(self.acknowledged[device])
+        self.acknowledged[device] = max(held, ack.incarnation << VERSION_BITS | ack.version)
         self._failures[device] = 0
         return Heard(acknowledged=True, again=bool(self._last[device] > ack.version))
 

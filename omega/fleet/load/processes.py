@@ -1,4 +1,4 @@
-"""CPU time of other processes, as the kernel counts it."""
+"""CPU time and memory of other processes, as the kernel counts them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,20 @@ def cpu_s(pids: Iterable[int]) -> float:
 
 def peak_bytes(pids: Iterable[int]) -> int:
     """Return the most memory that these processes and those below them held, each at its own time."""
-    return sum(_one_peak_bytes(pid) for first in pids for pid in (first, *_below(first)))
+    return sum(_one_bytes(pid, "VmHWM:") for first in pids for pid in (first, *_below(first)))
 
 
-def _one_peak_bytes(pid: int) -> int:
+def held_bytes(pids: Iterable[int]) -> int:
+    """Return the memory that these processes and those below them hold now."""
+    return sum(_one_bytes(pid, "VmRSS:") for first in pids for pid in (first, *_below(first)))
+
+
+def _one_bytes(pid: int, name: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
-    return next((1_024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
+    return next((1_024 * int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def _one_cpu_s(pid: int) -> float:

@@ -17,7 +17,7 @@ from omega.core.types import title_key
 from omega.core.wire import Ack, Header, Pull, Push, Reason, Resync, decode, encode, join, lineage_code, space_code
 from omega.device.sync.messages import WireCodec
 from omega.device.sync.session import Session
-from omega.fleet.load.devices import Devices, Role
+from omega.fleet.load.devices import VERSION_BITS, Devices, Role
 from omega.fleet.load.watching import Watching
 from omega_storage.device_memory import MemoryDeviceStore
 from tests.device.sync.shards import SPACE, Shard
@@ -223,6 +223,15 @@ def test_a_life_that_the_shard_knows_of_later_begins_another() -> None:
     assert isinstance(push, Push)
     assert push.incarnation > NOW_S + 5
     assert push.base == 0
+
+
+def test_what_was_acknowledged_stays_known_when_the_shard_says_less() -> None:
+    devices = some_devices(2)
+    [told] = devices.told([0])
+    assert devices.heard(0, told, join([encode(Ack(header=HEADER, incarnation=NOW_S, version=1))])).acknowledged
+    reply = join([encode(Resync(header=HEADER, incarnation=0, version=0, reason=Reason.GAP))])
+    assert devices.heard(0, devices.told([0])[0], reply).again
+    assert devices.acknowledged.tolist() == [NOW_S << VERSION_BITS | 1, 0]
 
 
 def test_a_tv_takes_64_bytes_at_most() -> None:

@@ -112,10 +112,10 @@ async def _played(
     expected = asked.devices * asked.days
     lived, checks, offences, broken = 0, 0, list[str](), None
 
-    def one_lived(_: int, __: int, what: str) -> None:
+    def one_lived() -> None:
         nonlocal lived
         lived += 1
-        progress(lived, expected, what)
+        progress(lived, expected, f"day {checks + 1} of many TVs")
 
     for day in range(asked.days):
         offences = await world.day(day, one_lived)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.ports import Reply
 
-    Progress: TypeAlias = Callable[[int, int, str], None]
+    Lived: TypeAlias = Callable[[], None]
 
 SHARDS = 2
 START = 1_800_057_600
@@ -96,10 +96,10 @@ class World:
             await shard.start()
             shard.back_up()
 
-    async def day(self, day: int, progress: Progress) -> list[str]:
-        """Play one day, and return what is wrong after it."""
+    async def day(self, day: int, lived: Lived) -> list[str]:
+        """Play one day, and return what is wrong after it; `lived` is called whenever a TV has lived it."""
         until_s = (day + 1) * float(DAY_S)
-        visits = [self._day_of(tv, day * DAY_S, progress) for tv in self.tvs]
+        visits = [self._day_of(tv, day * DAY_S, lived) for tv in self.tvs]
         await asyncio.gather(*visits, *(self._fate_of(shard, day * DAY_S) for shard in self.shards))
         await asyncio.sleep(max(until_s - self._loop.time(), 0))
         return await self._found()
@@ -116,7 +116,7 @@ class World:
 
     # --- a TV ---
 
-    async def _day_of(self, tv: TV, begins_s: float, progress: Progress) -> None:
+    async def _day_of(self, tv: TV, begins_s: float, lived: Lived) -> None:
         for at_s in sorted(self._random.uniform(0, _EVENING_S) for _ in range(self._visits)):
             await asyncio.sleep(max(begins_s + at_s - self._loop.time(), 0))
             for _ in range(self._random.randrange(3)):
@@ -126,7 +126,7 @@ class World:
                 for _ in range(_TRIPS):
                     if not await self._exchange(tv, shard):
                         break
-        progress(self.syncs, 0, f"day {begins_s // DAY_S + 1:.0f}")
+        lived()
 
     async def _at_home(self, tv: TV) -> None:
         """Let happen what may."""

@@ -13,6 +13,7 @@ from omega_cli import options, render
 
 if TYPE_CHECKING:
     from omega.loadtests.asked import Asked, Result
+    from omega.loadtests.reach import Reach, Step
     from omega.loadtests.running import Moment
 
 VOID = 9
@@ -65,16 +66,27 @@ def loadtest(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the plots as one HTML page.", show_default="not written")
     ] = None,
+    reach: Annotated[
+        bool, typer.Option("--reach", help="Rising rates, 25 s each, up to the first that doesn't hold 500 ms.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Let made-up TVs sync with a shard at set times, and say whether it keeps what is promised.
 
-    Latency counts from when a sync was due, so that no stall is left out. Without --target a shard is started, and its
-    sums are held against what it acknowledged. Exit code 1 if a threshold is broken, 9 if the run is void because this
-    program was too late itself.
+    Latency counts from when a sync was due, so that no stall is left out. Each TV's row in the store is held against
+    what it was acknowledged; without --target a shard is started, and its sums are, too. Exit code 1 if a threshold is
+    broken, 9 if the run is void because this program was too late itself; with --reach that of the lowest rate.
     """
     from omega.compose import extra_module
 
+    if reach:
+        unmeant: dict[str, object] = {"devices": devices, "scenario": scenario, "interval": interval, "rate": rate}
+        unmeant |= {"target": target, "html": html, "ramp": ramp if ramp != "0s" else None}
+        if given := [name for name, value in unmeant.items() if value is not None]:
+            raise InputError(f"reach comes with {given[0]}, allowed: without: it sets the rates itself")
+        kept = {"transport": transport, "tls": tls, "connections": connections, "postgres": postgres}
+        _reach(_seconds(duration, "duration"), seed, json=json, workers=workers, **kept)
+        return
     running = extra_module("omega.loadtests.running", "load")
     asked = _asked(
         devices=devices,
@@ -112,6 +124,33 @@ def loadtest(
         _show(result)
     if result.verdict != "passed":
         raise typer.Exit(VOID if result.verdict == "void" else 1)
+
+
+def _reach(duration_s: float | None, seed: int, *, json: bool, **how: object) -> None:
+    """Try rising rates, and show the curve."""
+    from omega.compose import extra_module
+
+    module, asked = extra_module("omega.loadtests.reach", "load"), extra_module("omega.loadtests.asked", "load")
+    load = module.rising(module.RATES[0], duration_s=module.SECONDS if duration_s is None else duration_s, seed=seed)
+    with render.steps() as step:
+
+        def on_second(moment: Moment) -> None:
+            step(round(min(moment.passed_s, load.duration_s)), round(load.duration_s), "load testing")
+
+        def on_step(found: Step) -> None:
+            if not json:
+                render.note(f"{found.asked_per_s:,.0f} a second: {found.verdict}, p99 {found.latency_ms.p99:.1f} ms")
+
+        given = asked.Asked(settings=options.settings(), load=load, **how)
+        found: Reach = module.reach(given, on_second=on_second, progress=step, on_step=on_step)
+    if json:
+        render.json(found)
+    else:
+        columns, rows = module.cells(found)
+        render.rich(render.table(columns, rows, title=f"Rates over {found.transport} on {found.store}"))
+        render.line(module.sentence(found))
+    if (first := found.steps[0].verdict) != "passed":
+        raise typer.Exit(VOID if first == "void" else 1)
 
 
 def _seconds(text: str | None, name: str) -> float | None:

@@ -88,10 +88,34 @@ def test_a_table_a_verdict_and_an_exit_code_for_what_is_broken(process: Process)
         ),
         (("--rate", "0"), "error: rate is 0, allowed: more than 0"),
         (("--workers", "2"), "error: workers is 2, allowed: 1 on a file"),
+        (("--reach", "--rate", "10"), "error: reach comes with rate, allowed: without: it sets the rates itself"),
+        (("--reach", "--duration", "1m"), "error: duration is 60 s, allowed with reach: up to 30 s"),
     ],
 )
 def test_what_can_not_be_is_refused_in_one_line(omega: Omega, arguments: tuple[str, ...], complaint: str) -> None:
     assert omega("loadtest", *arguments, code=2).complaint.startswith(complaint)
+
+
+def test_reach_gives_a_curve(process: Process) -> None:
+    """Whether 2,000 a second hold is this machine's affair; that they are tried, and told, isn't."""
+    for code in (1, 0, 9):
+        try:
+            found = process("loadtest", "--reach", "--duration", "1s", "--connections", "1", "--json", code=code).json
+            break
+        except AssertionError:
+            if code == 9:
+                raise
+    assert list(found) == ["transport", "store", "p99_ms", "target_per_s", "reached_per_s", "steps"]
+    assert (found["transport"], found["store"], found["p99_ms"], found["target_per_s"]) == (
+        "http",
+        "sqlite",
+        500,
+        13333,
+    )
+    assert [step["asked_per_s"] for step in found["steps"]] == [2000, 3333, 4500, 6666, 10000, 13333][
+        : len(found["steps"])
+    ]
+    assert all(step["rate_per_s"] > 0 for step in found["steps"])
 
 
 def test_a_target_that_is_no_shard(omega: Omega, tmp_path: Path) -> None:

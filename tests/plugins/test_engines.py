@@ -74,6 +74,8 @@ def test_dask_joins_a_scheduler_and_merges_the_same_there(monkeypatch: pytest.Mo
         assert all((getattr(here, name) == getattr(there, name)).all() for name in Merged.__slots__)
         with Dask.open(address=cluster.scheduler_address) as engine, pytest.raises(OmegaError, match="died"):
             list(engine.map(os._exit, [1]))
+        with distributed.Client(cluster) as client:
+            client.wait_for_workers(2, timeout=30)  # one that is being started again can't be closed
 
 
 @pytest.mark.parametrize(("workers", "address"), [(0, ""), (257, ""), (1, "http://x"), (1, "8786")])

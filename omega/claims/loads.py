@@ -118,14 +118,11 @@ def _add_steady(name: str, scenario: str, way: str, **how: Any) -> None:
         target=found.thresholds.p99_ms or 0.0,
         unit="ms",
         bound="at most",
-        oracle=_ORACLE + ("; most connections carry the sync in their first flight" if "quic" in name else ""),
+        oracle=_ORACLE,
         slow=True,
     )(check)
 
 
 for _scenario in ("light", "medium", "heavy", "burst"):
     _add_steady(f"load-{_scenario}", _scenario, ", for two intervals")
-for _transport, _way in (("quic", ", over QUIC, a new connection each"), ("grpc", ", over gRPC")):
-    _add_steady(
-        f"load-light-{_transport}", "light", _way, transport=_transport, returns=60 / SCENARIOS["light"].interval_s
-    )
+_add_steady("load-light-grpc", "light", ", over gRPC", transport="grpc", returns=60 / SCENARIOS["light"].interval_s)

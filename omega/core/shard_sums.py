@@ -224,7 +224,7 @@ def trials_that_may_be_told(trials: Iterable[TrialSums]) -> array[int]:
 
     A day that somebody took back more of than he gave, so that its sums can't be, is left out as well.
     """
-    told = (trial for trial in trials if not any(_beyond(trial)))
+    told = (trial for trial in trials if not any(beyond(trial)))
     return array("q", chain.from_iterable(map(msgspec.structs.astuple, told)))
 
 
@@ -308,11 +308,11 @@ def _check_trials(trials: array[int]) -> None:
         if key <= before:
             raise SumsError("unsorted", "experiments don't ascend, allowed: by experiment, day and arm, each once")
         before = key
-        for told in _beyond(row):
+        for told in beyond(row):
             raise SumsError("trials", f"{told}: correct the sums")
 
 
-def _beyond(row: TrialSums) -> Iterator[str]:
+def beyond(row: TrialSums) -> Iterator[str]:
     """Yield which sums and squares of an arm's day are beyond what its households' days can come to."""
     for name, least, most in (
         ("experiment", 0, 2**32 - 1),

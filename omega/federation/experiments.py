@@ -17,9 +17,10 @@ import numpy as np
 from omega.core.artifacts.keys import Keyring
 from omega.core.artifacts.manifest import Kind
 from omega.core.artifacts.shelf import Shelf
-from omega.core.errors import InputError, shown
+from omega.core.errors import InputError, StoreError, shown
 from omega.core.experiments import Experiments, decode_experiments, encode_experiments
 from omega.core.shard_records import TrialSums
+from omega.core.shard_sums import beyond
 from omega.federation.history import FILE, History
 from omega.federation.sequential import ALPHA, Day, Difference, difference
 
@@ -163,7 +164,10 @@ def _kept(home: Path) -> list[TrialSums]:
         return []
     with closing(History.open(home)) as history:
         kept = history.kept(KEPT)
-    return [TrialSums(*row) for row in kept["rows"].tolist()] if kept else []
+    found = [TrialSums(*row) for row in kept["rows"].tolist()] if kept else []
+    for told in (told for row in found for told in beyond(row)):
+        raise StoreError(f"sums of experiments in {home / FILE}: {told}: hold a round, which adds them up anew")
+    return found
 
 
 def _publish(folder: Path, key: SigningKey, experiments: tuple[Experiment, ...], now: float) -> Published:

@@ -28,7 +28,10 @@ ALPHA = 0.05
 LEAST_HOUSEHOLDS = 30
 """Of an arm on a day that counts: the mean of fewer is far from normal."""
 _SURE_OF = 200
-"""Households an arm with which a day's interval is narrowest for how often it may be looked at; little hangs on it."""
+"""The mixture's width, in households an arm: narrowest at 1,900 on the first day, at 4,800 on the 30th.
+
+At 5,000 no other width is 2 % narrower on any day; at 300 the best one is 13 % to 20 % narrower.
+"""
 
 
 class Day(NamedTuple):
@@ -93,5 +96,6 @@ def _mean(day: Day) -> float:
 
 
 def _spread(day: Day) -> float:
-    """Return the variance of a household."""
-    return max(day.squares - day.total**2 / day.households, 0.0) / (day.households - 1)
+    """Return the variance of a household: in whole numbers to the last step, so that it is never below 0."""
+    n = day.households
+    return (n * day.squares - day.total**2) / (n * (n - 1))

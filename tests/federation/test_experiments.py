@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from array import array
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,12 @@ import numpy as np
 import pytest
 
 from omega.core.artifacts.keys import Keyring
-from omega.core.errors import InputError, SumsError
+from omega.core.errors import InputError, StoreError, SumsError
 from omega.core.experiments import Arm, Experiment, Experiments
 from omega.core.shard_records import TrialSums
 from omega.core.shard_sums import decode, trials_that_may_be_told
 from omega.federation.experiments import begin, end, merged_trials, outcomes, published
+from omega.federation.history import FILE, History, packed
 from omega.federation.round import run_round
 from tests.federation.making import KEY, NOW, clock, federation, sums_of
 
@@ -102,6 +105,21 @@ def test_a_round_adds_up_what_all_shards_tell_as_one_would_by_hand(tmp_path: Pat
     assert outcomes(tmp_path / "home", Experiments((WIDER,)), "chosen")[0].arms[1].verdict == "open"
     with pytest.raises(InputError, match="allowed: minutes, watched, chosen"):
         outcomes(tmp_path / "home", Experiments(), "joy")
+
+
+def test_sums_that_no_households_came_to_are_refused_where_a_home_keeps_them(tmp_path: Path) -> None:
+    assert run_round(federation(tmp_path, told(0, a_day(0, 40, 90), a_day(1, 40, 100))), now=clock(NOW))
+    home = tmp_path / "home"
+    with closing(History.open(home)) as history:
+        rows = history.kept("trials")["rows"]
+    for place, value, why in ((9, 39_999, "minutes_squares"), (9, -1, "minutes_squares"), (4, 41 * 255, "watched")):
+        bad = rows.copy()
+        bad[0, place] = value
+        with sqlite3.connect(home / FILE) as kept:
+            kept.execute("UPDATE kept SET data = ? WHERE name = 'trials'", (packed(rows=bad),))
+        kept.close()
+        with pytest.raises(StoreError, match=f"{why} of an arm's day is .* allowed: .*: hold a round"):
+            outcomes(home, Experiments((WIDER,)), "minutes")
 
 
 def test_they_begin_beside_others_end_today_and_are_dropped_a_week_later(tmp_path: Path) -> None:

@@ -8,20 +8,25 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from omega.federation.sequential import ALPHA, Day, difference, half, level
+from omega.federation.sequential import ALPHA, LEAST_HOUSEHOLDS, Day, difference, half, level
 
-DAYS, LOOKS, RUNS, HOUSEHOLDS = 7, 8, 400, 300
+DAYS, LOOKS, RUNS, HOUSEHOLDS = 7, 24, 300, 300
 Told = np.ndarray
 """(runs, DAYS, LOOKS, 3): households, sums and sums of squares of an arm, as far as each look of a day has heard."""
+ALIKE = "every day anew", "the same rates all week", "the same days all week"
 
 
-def lived(random: np.random.Generator, runs: int, households: int, *, alike: float, lift: float = 1.0) -> Told:
-    """Return what an arm's households tell; their rates vary by `alike`, and stay all week."""
-    rates = random.gamma(1 / alike, 2.0 * alike, (runs, 1, households)) if alike else 2.0
-    days = random.poisson(rates * lift, (runs, DAYS, households)).astype(np.int64)
-    at = np.linspace(0, households, LOOKS + 1).astype(np.int64)[1:]
-    sums = [np.cumsum(of, axis=2)[:, :, at - 1] for of in (days, days * days)]
-    return np.stack([np.broadcast_to(at, sums[0].shape), *sums], axis=3)
+def lived(random: np.random.Generator, runs: int, households: int, alike: str, lift: float = 1.0) -> Told:
+    """Return what an arm's households tell, each at any hour: at no look both arms have told equally much."""
+    rates = 2.0 if alike == ALIKE[0] else random.gamma(2.0, 1.0, (runs, 1, households))
+    drawn = random.poisson(rates * lift, (runs, 1 if alike == ALIKE[2] else DAYS, households))
+    days = np.broadcast_to(drawn, (runs, DAYS, households)).reshape(-1, households)
+    look = np.arange(runs * DAYS)[:, None] * LOOKS + random.integers(0, LOOKS, days.shape)
+    sums = [
+        np.bincount(look.ravel(), of.ravel(), runs * DAYS * LOOKS).reshape(runs, DAYS, LOOKS).cumsum(axis=2)
+        for of in (np.ones_like(days), days, days * days)
+    ]
+    return np.stack(sums, axis=3).astype(np.int64)
 
 
 def seen(control: np.ndarray, arm: np.ndarray) -> set[str]:
@@ -35,25 +40,32 @@ def seen(control: np.ndarray, arm: np.ndarray) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("alike", [0.0, 1.0], ids=["every day anew", "the same all week"])
-def test_arms_without_a_difference_are_told_apart_as_seldom_as_promised(alike: float) -> None:
+@pytest.mark.parametrize("alike", ALIKE)
+def test_arms_without_a_difference_are_told_apart_as_seldom_as_promised(alike: str) -> None:
     random = np.random.default_rng(20_261_123)
-    here, there = (lived(random, RUNS, HOUSEHOLDS, alike=alike) for _ in range(2))
+    here, there = (lived(random, RUNS, HOUSEHOLDS, alike) for _ in range(2))
     wrong = sum(seen(mine, theirs) != {"open"} for mine, theirs in zip(here, there, strict=True))
     assert wrong <= ALPHA * RUNS / 2  # a mixture holds at looks that were never made, too
 
 
 def test_an_interval_for_one_look_a_day_would_err() -> None:
-    """The check above can fail: who looks while a day is told sees more than its level allows."""
+    """The check above can fail: the same days, looked at by a normal interval of each day's level."""
     random = np.random.default_rng(20_261_123)
-    here, there = (lived(random, RUNS, HOUSEHOLDS, alike=1.0).astype(float) for _ in range(2))
-    apart = there[..., 1] / there[..., 0] - here[..., 1] / here[..., 0]
-    of = [
-        (told[..., 2] - told[..., 1] ** 2 / told[..., 0]) / (told[..., 0] - 1) / told[..., 0] for told in (here, there)
+    here, there = (lived(random, RUNS, HOUSEHOLDS, ALIKE[2]).astype(float) for _ in range(2))
+    counts = np.minimum(here[..., 0], there[..., 0]) >= LEAST_HOUSEHOLDS
+    means = [told[..., 1] / np.maximum(told[..., 0], 1) for told in (here, there)]
+    variances = [
+        (told[..., 2] / np.maximum(told[..., 0], 1) - mean**2) / np.maximum(told[..., 0] - 1, 1)
+        for told, mean in zip((here, there), means, strict=True)
     ]
-    within = np.array([NormalDist().inv_cdf(1 - level(day + 1, ALPHA) / 2) for day in range(DAYS)])
-    outside = (np.abs(apart) > within[:, None] * np.sqrt(of[0] + of[1])).any(axis=(1, 2))
-    assert outside.mean() > 1.5 * ALPHA
+    days = np.arange(DAYS)[:, None] + counts
+    apart, variance = (
+        (np.cumsum(of[..., -1:], axis=1) - of[..., -1:] + of * counts) / np.maximum(days, 1)
+        for of in (means[1] - means[0], variances[0] + variances[1])
+    )
+    within = np.array([0.0, *(NormalDist().inv_cdf(1 - level(day + 1, ALPHA) / 2) for day in range(DAYS))])
+    outside = (np.abs(apart) > within[days] * np.sqrt(variance)) & (days > 0)
+    assert outside.any(axis=(1, 2)).mean() > 1.5 * ALPHA
 
 
 def test_a_days_interval_holds_at_all_looks() -> None:
@@ -75,7 +87,7 @@ def test_a_days_interval_holds_at_all_looks() -> None:
 
 def test_a_tenth_more_is_found_and_its_sign() -> None:
     random = np.random.default_rng(5)
-    here, there = (lived(random, 40, 5_000, alike=0.5, lift=lift) for lift in (1.0, 1.1))
+    here, there = (lived(random, 40, 5_000, ALIKE[1], lift) for lift in (1.0, 1.1))
     found = [seen(mine, theirs) for mine, theirs in zip(here, there, strict=True)]
     assert sum("better" in verdicts for verdicts in found) >= 36
     assert not any("worse" in verdicts for verdicts in found)
@@ -103,6 +115,16 @@ def test_days_of_few_households_or_of_one_arm_or_before_the_first_say_nothing() 
     both = [Day(8, 90, 900, 9_900)], [Day(8, 90, 9, 9)]
     assert difference(*both, 8).verdict == "worse"
     assert difference(*both, 9).days == 0
+
+
+def test_a_days_deviation_is_exact_where_floats_would_fall_below_zero() -> None:
+    for n, each in ((49, 1_439), (93, 1_237), (10**6 + 3, 1_433)):
+        same = Day(1, n, n * each, n * each**2)
+        assert half(same, same, ALPHA) == 0
+        once = same._replace(total=same.total + 1, squares=same.squares + 2 * each + 1)
+        n_over_s, variance = n / 200, 2 / n**2
+        by_hand = math.sqrt(variance * (1 + 1 / n_over_s) * (math.log1p(n_over_s) - 2 * math.log(ALPHA)))
+        assert half(once, once, ALPHA) == pytest.approx(by_hand)
 
 
 def test_households_that_are_all_the_same_say_nothing_of_others() -> None:

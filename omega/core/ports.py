@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float32]
     Doubles: TypeAlias = NDArray[np.float64]
     Integers: TypeAlias = NDArray[np.int64]
+    Bytes: TypeAlias = NDArray[np.uint8]
+    Bits: TypeAlias = NDArray[np.bool_]
 
 Where: TypeAlias = Mapping[str, tuple[int, int]]
 """A filter: the least and the greatest allowed value, both included, of some attributes."""

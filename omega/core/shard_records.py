@@ -7,11 +7,17 @@ when the sums are made.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from omega.core.wire.messages import Trial
+
+if TYPE_CHECKING:
+    from omega.core.ports import Bits, Bytes, Integers
 
 HALF_LIVES_DAYS = (1.0, 2.0, 7.0, 30.0)
 """Of the trend counters, each a sum of 2^(-age/half-life) over samples."""
@@ -99,12 +105,64 @@ class Move(msgspec.Struct, frozen=True, gc=False):
         return len(self.retracted) + len(self.trials_retracted)
 
 
+@dataclass(frozen=True, slots=True)
+class PlainMoves:
+    """n moves, each of another device, that contribute m samples and do nothing else; as columns.
+
+    Nearly all syncs are such ones.
+    """
+
+    slot: Integers
+    """(n,), as the next four."""
+    incarnation: Integers
+    base: Integers
+    version: Integers
+    count: Integers
+    """Samples of each."""
+    title: Integers
+    """(m,), move by move, as the next four: what stands in Sample."""
+    context: Integers
+    day: Integers
+    success_milli: Integers
+    tag: Integers
+    taste: Bytes
+    """(m, TASTE_BYTES)."""
+    heard: Bits
+    """(m,) whether there is a taste code."""
+
+    def __len__(self) -> int:
+        """Return how many moves there are."""
+        return len(self.slot)
+
+    def moves(self) -> list[Move]:
+        """Return them one by one."""
+        tastes = [code.tobytes() if heard else b"" for code, heard in zip(self.taste, self.heard, strict=True)]
+        columns = self.title, self.context, self.day, self.success_milli, self.tag
+        samples = map(Sample, *(column.tolist() for column in columns), tastes)
+        heads = (column.tolist() for column in (self.slot, self.incarnation, self.base, self.version, self.count))
+        return [
+            Move(slot, incarnation, base, version, tuple(islice(samples, count)))
+            for slot, incarnation, base, version, count in zip(*heads, strict=True)
+        ]
+
+
 class Tick(msgspec.Struct, frozen=True):
-    """The syncs that are committed together, in order of arrival."""
+    """The syncs that are committed together."""
 
     day: int
     """Today, days since 1970."""
     moves: Sequence[Move]
+    """In order of arrival."""
+    plain: PlainMoves | None = None
+    """Of other devices than these."""
+
+    def all_moves(self) -> list[Move]:
+        """Return all moves in the order in which a store answers them: the plain ones last."""
+        return [*self.moves, *self.plain.moves()] if self.plain else list(self.moves)
+
+    def slots(self) -> list[int]:
+        """Return whose moves they are, in the same order."""
+        return [*(move.slot for move in self.moves), *(self.plain.slot.tolist() if self.plain else ())]
 
 
 class Verdict(Enum):

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from omega.core.errors import InputError
 from omega.core.wire import Ack, Pull, Resync
 
 
@@ -23,6 +24,14 @@ class Refusal(StrEnum):
     """The store failed: the disk is full, or can't be written."""
     STRANGER = "stranger"
     """No such device, or it was revoked: it must enrol again."""
+
+
+class NoPushError(InputError):
+    """A frame that a shard sends, and doesn't take."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("the frame is no push: send a push")
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omega.core.errors import DeniedError, InputError, OmegaError, StoreError, WireCode, WireError
-from omega.core.ports import MAX_FRAME_BYTES, Reply, SyncApp
-from omega.core.wire import Push, Reason, Resync, decode, encode, join, plan_pull
-from omega.shard.answers import Refusal, Refused
+from omega.core.errors import DeniedError, OmegaError, StoreError, WireCode, WireError
+from omega.core.ports import Reply, SyncApp
+from omega.core.wire import Reason, Resync, encode, join, plan_pull
+from omega.shard.answers import Answer, NoPushError, Refusal, Refused
 from omega.shard.entrance import Entrance
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from omega.core.identity.keyring import KeyRing
     from omega.core.identity.vouchers import Maker
     from omega.core.wire import Pull
-    from omega.shard.answers import Answer
     from omega.shard.shard import Shard
     from omega.shard.shelves import Published
 
@@ -103,16 +102,11 @@ class ShardApp(SyncApp):
 
     def _take(self, slot: int, body: bytes, answer: Callable[[Reply], None]) -> None:
         """Hand in a device's frame."""
-        try:
-            push = decode(body, max_bytes=MAX_FRAME_BYTES)
-            if isinstance(push, Push):
-                self._shard.hand_in(slot, push, lambda answered: answer(self._reply(answered)))
-                return
-            self._refuse("frame", "no-push")
-            reply = Reply(400, b"the frame is no push: send a push")
-        except (InputError, WireError) as error:
-            reply = self._refused(error)
-        answer(reply)
+
+        def answered(what: Answer | OmegaError) -> None:
+            answer(self._reply(what) if isinstance(what, Answer) else self._refused(what))
+
+        self._shard.hand_in_frame(slot, body, answered)
 
     def _refused(self, error: OmegaError) -> Reply:
         if isinstance(error, StoreError):
@@ -123,7 +117,8 @@ class ShardApp(SyncApp):
         if isinstance(error, DeniedError):
             self._refuse("token", error.reason)
             return Reply(401, str(error).encode())
-        self._refuse("frame", error.code.name.lower() if isinstance(error, WireError) else "push")
+        no_frame = "no-push" if isinstance(error, NoPushError) else "push"
+        self._refuse("frame", error.code.name.lower() if isinstance(error, WireError) else no_frame)
         return Reply(400, str(error).encode())
 
     def _unread(self) -> Resync:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from omega.core.errors import InputError
-from omega.core.shard_records import HASH_RANGE, TASTE_BYTES, Move, Sample, unknown_title
+from omega.core.shard_records import HASH_RANGE, TASTE_BYTES, Move, PlainMoves, Sample, unknown_title
 from omega.core.types import SLOTS, title_key
 from omega.core.wire import Reason
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from omega.core.catalog import Catalog
+    from omega.core.ports import Bits, Integers
     from omega.core.wire import Push, Row
+    from omega.shard.columns import Pushes
 
 KEY_BYTES = 32
 _MAX_VERSION = 2**40
@@ -38,6 +42,7 @@ class Intake:
         self.counts = {epoch.epoch: epoch.count for epoch in catalog.epochs}
         """How many titles each epoch has."""
         self._hashes: Sequence[int] = [_hash_of(title.id) for title in catalog]
+        self._hash_column = np.asarray(self._hashes, np.int64)
         self.ordinals: Mapping[int, int] = {hashed: ordinal for ordinal, hashed in enumerate(self._hashes)}
         """Of each 40-bit hash."""
         self.experiments: Collection[int] = frozenset()
@@ -75,6 +80,45 @@ class Intake:
         """Return (hash, ordinal) of titles that came hashed and that the catalog has."""
         hashed = {row.title for rows in (push.contributed, push.retracted) for row in rows if row.hashed}
         return tuple((title, self.ordinals[title]) for title in sorted(hashed) if title in self.ordinals)
+
+    def plain(self, pushes: Pushes) -> Bits:
+        """Return (n,) which of these pushes are plain by this catalog too: there is nothing to refuse or to resync."""
+        of = np.repeat(np.arange(len(pushes.plain)), pushes.counts)
+        found: Bits = pushes.plain & (pushes.lineage == self.lineage) & (pushes.version < _MAX_VERSION)
+        found &= (pushes.version > pushes.base) | (pushes.counts == 0)
+        found[of[pushes.rows.title >= len(self._hashes)]] = False
+        return found
+
+    def moves(self, slots: Integers, pushes: Pushes, which: Bits) -> PlainMoves:
+        """Return the moves of devices (n,) `slots`, of those of (n,) pushes that are plain by `plain`."""
+        kept, rows = np.repeat(which, pushes.counts), pushes.rows
+        title, slot, count = rows.title[kept], slots[which], pushes.counts[which]
+        return PlainMoves(
+            slot=slot,
+            incarnation=pushes.incarnation[which],
+            base=pushes.base[which],
+            version=pushes.version[which],
+            count=count,
+            title=title,
+            context=rows.context[kept],
+            day=rows.day[kept],
+            success_milli=rows.success_milli[kept],
+            tag=self._tags(np.repeat(slot, count), self._hash_column[title]),
+            taste=rows.taste[kept],
+            heard=rows.heard[kept],
+        )
+
+    def _tags(self, slots: Integers, hashes: Integers) -> Integers:
+        """Return (m,) tags, as `_samples` makes one."""
+        named = np.empty((len(slots), 9), np.uint8)
+        named[:, :4] = slots.astype(">u4")[:, None].view(np.uint8)
+        named[:, 4:] = hashes.astype(">u8")[:, None].view(np.uint8)[:, 3:]
+        raw, copied, digests = named.tobytes(), self._keyed.copy, []
+        for at in range(0, len(raw), 9):
+            tag = copied()
+            tag.update(raw[at : at + 9])
+            digests.append(tag.digest())
+        return np.frombuffer(b"".join(digests), ">u4").astype(np.int64)
 
     def _samples(self, device: bytes, rows: Iterable[Row]) -> tuple[Sample, ...]:
         samples = []

@@ -16,8 +16,7 @@ from omega.shard.answers import Refusal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from omega.core.shard_records import Standing
-    from omega.shard.ticks import Waiting
+    from omega.core.shard_records import Standing, Tick
 
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 TICK_SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_000, 4_096)
@@ -85,13 +84,16 @@ class Recorder:
         name = f"{stage}-{reason}"
         self.refusals[name if name in self.refusals else OTHER] += 1
 
-    def tick(self, batch: Iterable[Waiting], standings: Sequence[Standing]) -> None:
+    def tick(self, tick: Tick, standings: Sequence[Standing]) -> None:
         """Count what a committed tick held."""
         self.tick_moves.observe(len(standings))
-        for (move, _), standing in zip(batch, standings, strict=True):
+        for move, standing in zip(tick.moves, standings, strict=False):
             if standing.verdict is Verdict.ACCEPTED:
                 self.contributed += len(move.contributed)
                 self.retracted += len(move.retracted) - standing.refused
+        if tick.plain is not None:
+            given = zip(tick.plain.count.tolist(), standings[len(tick.moves) :], strict=True)
+            self.contributed += sum(count for count, standing in given if standing.verdict is Verdict.ACCEPTED)
 
     @property
     def syncs(self) -> dict[str, int]:

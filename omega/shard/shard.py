@@ -6,30 +6,35 @@ import asyncio
 import math
 import time
 from array import array
+from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+import numpy as np
 from msgspec.structs import replace
 
-from omega.core.errors import InputError, StoreError
+from omega.core.errors import InputError, StoreError, WireError
+from omega.core.ports import MAX_FRAME_BYTES
 from omega.core.shard_records import DAY_S, TASTE_BYTES, Move, Verdict
-from omega.core.wire import Ack, Header, Reason, Resync
-from omega.shard.answers import Answer, Refusal, Refused
+from omega.core.wire import Ack, Header, Push, Reason, Resync, decode
+from omega.shard.answers import Answer, NoPushError, Refusal, Refused
+from omega.shard.columns import WORTH_WHILE, read
 from omega.shard.intake import Intake
 from omega.shard.pacing import Allowance, Budgets, Service, spread
 from omega.shard.pulls import Board, Pulls
 from omega.shard.recorder import Recorder
-from omega.shard.ticks import Ticks
+from omega.shard.ticks import Plain, Ticks, Unread, tell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from omega.core.catalog import Catalog
+    from omega.core.errors import OmegaError
     from omega.core.identity.admission import Candidate
-    from omega.core.ports import ShardStore
+    from omega.core.ports import Bits, Integers, ShardStore
     from omega.core.privacy import Account
     from omega.core.shard_records import Standing
-    from omega.core.wire import Artifact, Pull, Push
+    from omega.core.wire import Artifact, Pull
     from omega.shard.answers import Receipt
     from omega.shard.boards import Merged
 
@@ -38,6 +43,20 @@ T = TypeVar("T")
 _WAIT_S = 3_600
 """When a device that contributed a day's samples is to come again: it may take that long a few times."""
 _RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
+
+
+class _Asked(NamedTuple):
+    """What of a sync its answer depends on."""
+
+    slot: int
+    samples: int
+    day: int
+    epoch: int
+    known_pull: int
+    asks: bytes = b""
+    reason: Reason | None = None
+    """Why nothing of it could be read."""
+    resolved: tuple[tuple[int, int], ...] = ()
 
 
 class Shard:
@@ -65,7 +84,7 @@ class Shard:
         self.recorder = recorder or Recorder()
         """What this worker counts of its own work."""
         self._ticks = Ticks(store, self._today, self.service, self.recorder)
-        self._ticks.committed = self._pull_is_old
+        self._ticks.committed, self._ticks.read = self._pull_is_old, self._read
         self._allowance, self._budgets = Allowance(self.service.pace), Budgets(self.service.day_samples)
         self._asked = array("H")  # by device, the day of its last question for similar titles
         self._artifacts: tuple[Artifact, ...] = ()
@@ -120,29 +139,15 @@ class Shard:
         """Do what `sync` does without a task: call `answer` once, perhaps at once; never after an InputError."""
         if refusal := self._refusal(slot):
             answer(Answer(refusal))
-            return
-        if push.asks and len(push.asks) != TASTE_BYTES:
-            raise InputError(f"a question has {len(push.asks)} bytes, allowed {TASTE_BYTES}: send a taste code")
-        intake = self._intake
-        reason = self._misread(push)
-        move = Move(slot, push.incarnation, 0, 0) if reason else intake.move(slot, push)  # the former only asks
-        day, samples = self._today(), len(move.contributed)
-        if not self._budgets.spend(slot, samples, day):
-            answer(Answer(Refused(Refusal.TOO_OFTEN, spread(_WAIT_S, 0.5, self._random))))
-            return
+        else:
+            self._count(slot, push, answer)
 
-        def moved(standing: Standing | None) -> None:
-            if standing is None or standing.verdict is not Verdict.ACCEPTED:
-                self._budgets.refund(slot, samples, day)
-            receipt = self._receipt(slot, push, standing, reason)
-            if not isinstance(receipt, Ack):
-                answer(Answer(receipt))
-                return
-            if resolved := intake.resolved(push):
-                receipt = replace(receipt, resolved=resolved)
-            answer(Answer(receipt, self._pull(slot, push)))
-
-        self._ticks.hand_in(move, moved)
+    def hand_in_frame(self, slot: int, frame: bytes, answer: Callable[[Answer | OmegaError], None]) -> None:
+        """Do the same with a frame, which is read with its tick; one that is no push is answered by the error."""
+        if refusal := self._refusal(slot):
+            answer(Answer(refusal))
+        else:
+            self._ticks.gather(Unread(slot, frame, answer))
 
     def failed(self) -> Answer:
         """Return what is answered when the store can't be asked."""
@@ -203,6 +208,59 @@ class Shard:
 
     # --- one sync ---
 
+    def _read(self, unread: Sequence[Unread], moves: Sequence[Move]) -> Plain | None:
+        """Return the plain ones of a tick's frames; have all others counted one by one."""
+        if len(unread) < WORTH_WHILE:
+            for one in unread:
+                self._read_one(one)
+            return None
+        slots = np.fromiter((one.slot for one in unread), np.int64, len(unread))
+        pushes, day = read([one.frame for one in unread]), self._today()
+        which = self._intake.plain(pushes) & (pushes.space == self._space)
+        which &= _once(slots) & ~np.isin(slots, [move.slot for move in moves])
+        concluded = []
+        told = zip(*(of.tolist() for of in (which, pushes.counts, pushes.epoch, pushes.known_pull)), strict=True)
+        for place, (one, (is_plain, samples, epoch, known_pull)) in enumerate(zip(unread, told, strict=True)):
+            if not is_plain:
+                self._read_one(one)
+            elif self._budgets.spend(one.slot, samples, day):
+                concluded.append(partial(self._conclude, _Asked(one.slot, samples, day, epoch, known_pull), one.answer))
+            else:
+                which[place] = False
+                tell(one.answer, self._spent())
+        return Plain(self._intake.moves(slots, pushes, which), concluded) if concluded else None
+
+    def _read_one(self, unread: Unread) -> None:
+        try:
+            push = decode(unread.frame, max_bytes=MAX_FRAME_BYTES)
+            if not isinstance(push, Push):
+                raise NoPushError
+            self._count(unread.slot, push, partial(tell, unread.answer))
+        except (InputError, WireError) as error:
+            tell(unread.answer, error)
+
+    def _count(self, slot: int, push: Push, answer: Callable[[Answer], None]) -> None:
+        """Have a push counted with the next tick. Raises InputError."""
+        if push.asks and len(push.asks) != TASTE_BYTES:
+            raise InputError(f"a question has {len(push.asks)} bytes, allowed {TASTE_BYTES}: send a taste code")
+        intake = self._intake
+        reason = self._misread(push)
+        move = Move(slot, push.incarnation, 0, 0) if reason else intake.move(slot, push)  # the former only asks
+        day, samples = self._today(), len(move.contributed)
+        if not self._budgets.spend(slot, samples, day):
+            answer(self._spent())
+            return
+        resolved = () if reason else intake.resolved(push)
+        asked = _Asked(slot, samples, day, push.header.epoch, push.known_pull, push.asks, reason, resolved)
+        self._ticks.hand_in(move, partial(self._conclude, asked, answer))
+
+    def _conclude(self, asked: _Asked, answer: Callable[[Answer], None], standing: Standing | None) -> None:
+        """Answer a sync that was counted, or couldn't be."""
+        if standing is None or standing.verdict is not Verdict.ACCEPTED:
+            self._budgets.refund(asked.slot, asked.samples, asked.day)
+        receipt = self._receipt(asked, standing)
+        answer(Answer(receipt, self._pull(asked) if isinstance(receipt, Ack) else None))
+
     def _refusal(self, slot: int) -> Refused | None:
         """Return why the device can't be taken now, if so."""
         if self._draining:
@@ -216,6 +274,10 @@ class Shard:
     def _refused(self, reason: Refusal) -> Refused:
         return Refused(reason, spread(self.service.retry_s, 0.5, self._random))
 
+    def _spent(self) -> Answer:
+        """Return what a device hears that contributed a day's samples."""
+        return Answer(Refused(Refusal.TOO_OFTEN, spread(_WAIT_S, 0.5, self._random)))
+
     def _misread(self, push: Push) -> Reason | None:
         if push.header.space != self._space:
             rows = (*push.contributed, *push.retracted)
@@ -223,26 +285,32 @@ class Shard:
                 return Reason.SPACE
         return self._intake.misread(push)
 
-    def _receipt(self, slot: int, push: Push, standing: Standing | None, reason: Reason | None) -> Receipt:
+    def _receipt(self, asked: _Asked, standing: Standing | None) -> Receipt:
         if standing is None:
             return self._refused(Refusal.STORE)
         if standing.verdict is Verdict.STRANGER:
             return self._refused(Refusal.STRANGER)
         where = {"header": self._header, "incarnation": standing.incarnation, "version": standing.version}
-        if standing.verdict not in _RECEIVED or reason:
-            why = Reason.GAP if standing.verdict is Verdict.STALE else reason or Reason.GAP
+        if standing.verdict not in _RECEIVED or asked.reason:
+            why = Reason.GAP if standing.verdict is Verdict.STALE else asked.reason or Reason.GAP
             return Resync(**where, reason=why)  # type: ignore[arg-type]
         next_s = self.service.pace.next_sync_s(self._pulls.board.devices, self._random)
-        may_ask = not push.asks and self._may_ask(slot)
-        return Ack(**where, horizon=standing.horizon, next_sync_s=next_s, similar_allowed=may_ask)  # type: ignore[arg-type]
+        may_ask = not asked.asks and self._may_ask(asked.slot)
+        return Ack(
+            **where,  # type: ignore[arg-type]
+            horizon=standing.horizon,
+            next_sync_s=next_s,
+            similar_allowed=may_ask,
+            resolved=asked.resolved,
+        )
 
-    def _pull(self, slot: int, push: Push) -> Pull | None:
+    def _pull(self, asked: _Asked) -> Pull | None:
         """Return the pull unless the device has it; with an answer of its own when it may ask."""
-        pull = self._pulls.of(push.header.epoch)
-        if push.asks and self._may_ask(slot):
-            self._asked[slot] = self._today()
-            return replace(pull, similar=self._pulls.board.similar(push.asks, self._pulls.titles(push.header.epoch)))
-        return None if pull.pull_id == push.known_pull else pull
+        pull = self._pulls.of(asked.epoch)
+        if asked.asks and self._may_ask(asked.slot):
+            self._asked[asked.slot] = self._today()
+            return replace(pull, similar=self._pulls.board.similar(asked.asks, self._pulls.titles(asked.epoch)))
+        return None if pull.pull_id == asked.known_pull else pull
 
     def _may_ask(self, slot: int) -> bool:
         """Say whether the device didn't ask today; a restart forgets who did."""
@@ -274,6 +342,13 @@ class Shard:
         self._making = None
         making = asyncio.ensure_future(self.make_pull())
         making.add_done_callback(_noticed)
+
+
+def _once(slots: Integers) -> Bits:
+    """Return (n,) which of these stand here once."""
+    _, place, times = np.unique(slots, return_inverse=True, return_counts=True)
+    found: Bits = times[place.reshape(-1)] == 1
+    return found
 
 
 def _noticed(making: asyncio.Task[None]) -> None:

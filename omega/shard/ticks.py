@@ -15,27 +15,44 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from omega.core.errors import OmegaError, StoreError
 from omega.core.shard_records import Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from omega.core.ports import ShardStore
-    from omega.core.shard_records import Move, Standing
+    from omega.core.shard_records import Move, PlainMoves, Standing
+    from omega.shard.answers import Answer
     from omega.shard.pacing import Service
     from omega.shard.recorder import Histogram, Recorder
 
 T = TypeVar("T")
-Waiting: TypeAlias = "tuple[Move, Callable[[Standing | None], None]]"
+Conclude: TypeAlias = "Callable[[Standing | None], None]"
+"""Hears what became of a move once that is durable; None: the store failed, nothing was counted."""
 
 _LOG = logging.getLogger("omega.shard")
 MOST_IN_TICK = 4_096
 REST_AFTER_S = 2.0
 REST_EVERY_S = 10.0
 """At the latest, where somebody always comes: the log would show which sums moved with whom."""
+
+
+class Unread(NamedTuple):
+    """A device's frame, which is read with its tick."""
+
+    slot: int
+    frame: bytes
+    answer: Callable[[Answer | OmegaError], None]
+
+
+class Plain(NamedTuple):
+    """The plain moves of a tick, and who hears of each."""
+
+    moves: PlainMoves
+    concluded: Sequence[Conclude]
 
 
 class Ticks:
@@ -48,21 +65,24 @@ class Ticks:
         self._probe_s, self._stuck_s, self._closing = service.probe_s, service.stuck_s, False
         self._thread = self._side_thread = ThreadPoolExecutor(1, "omega-shard-store")
         self._beside, self._observing = store, Lock()
-        self._waiting: list[Waiting] = []
+        self._waiting: list[tuple[Move, Conclude]] = []
+        self._unread: list[Unread] = []
         self._committing = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.TimerHandle | None = None
         self._rested_at_s = self._began_s = 0.0
-        self._failed: list[Waiting] | None = None  # the last tick, if it couldn't be stored
+        self._failed: list[tuple[Move, Conclude]] | None = None  # the last tick, if it couldn't be stored
+        self.read: Callable[[Sequence[Unread], Sequence[Move]], Plain | None]
+        """Reads the frames of a tick which has these moves already: returns the plain ones, hands in all others."""
         self.committed: Callable[[], None] = lambda: None
         """Called after each tick that was committed."""
 
     @property
     def waiting(self) -> int:
-        """How many moves wait for a tick to begin."""
-        return len(self._waiting)
+        """How many syncs wait for a tick to begin."""
+        return len(self._waiting) + len(self._unread)
 
     @property
     def failing(self) -> bool:
@@ -73,14 +93,19 @@ class Ticks:
     @property
     def full(self) -> bool:
         """Whether no more may wait."""
-        return len(self._waiting) >= self._most_waiting
+        return self.waiting >= self._most_waiting
 
-    def hand_in(self, move: Move, answer: Callable[[Standing | None], None]) -> None:
-        """Call `answer` with what became of the move once that is durable; None: the store failed, nothing was counted.
+    def hand_in(self, move: Move, concluded: Conclude) -> None:
+        """Have a move committed with the next tick; a task for each would take a tenth of a shard's CPU time."""
+        self._waiting.append((move, concluded))
+        self._await_tick()
 
-        A task for each that waits would take a tenth of a shard's CPU time.
-        """
-        self._waiting.append((move, answer))
+    def gather(self, unread: Unread) -> None:
+        """Have a frame read and committed with the next tick."""
+        self._unread.append(unread)
+        self._await_tick()
+
+    def _await_tick(self) -> None:
         self._idle.clear()
         if self._timer is None and not self._committing:
             self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._begin)
@@ -102,7 +127,7 @@ class Ticks:
 
     def between(self, what: Callable[[ShardStore], T]) -> asyncio.Future[T]:
         """Run something on the store after all moves that were handed in until now, and before any later one."""
-        while self._waiting:
+        while self.waiting:
             self._begin()
         return self._run(self._thread, partial(what, self._store))
 
@@ -126,12 +151,20 @@ class Ticks:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        batch, self._waiting = self._waiting[:MOST_IN_TICK], self._waiting[MOST_IN_TICK:]
+        batch: list[tuple[Move, Conclude]] = []
+        plain = None
+        while self.waiting and not (batch or plain):  # all of a tick's frames may be none
+            unread, self._unread = self._unread[:MOST_IN_TICK], self._unread[MOST_IN_TICK:]
+            plain = self.read(unread, [move for move, _ in self._waiting]) if unread else None
+            batch, self._waiting = self._waiting[:MOST_IN_TICK], self._waiting[MOST_IN_TICK:]
         if asyncio.get_running_loop().time() - self._rested_at_s > REST_EVERY_S:
             self._rest()
-        self._commit(batch)
+        if batch or plain:
+            self._commit(batch, plain)
+        elif not self._committing:
+            self._idle.set()
 
-    def _commit(self, batch: list[Waiting]) -> None:
+    def _commit(self, batch: list[tuple[Move, Conclude]], plain: Plain | None = None) -> None:
         loop = asyncio.get_running_loop()
         if not self._committing:
             self._began_s = loop.time()
@@ -139,43 +172,42 @@ class Ticks:
         self._idle.clear()
         if self._resting is not None:
             self._resting.cancel()
-        tick = Tick(self._today(), [move for move, _ in batch])
+        tick = Tick(self._today(), [move for move, _ in batch], plain and plain.moves)
+        concluded = [*(of for _, of in batch), *(plain.concluded if plain else ())]
         done = self._run(self._thread, partial(self._store.commit, tick), self._recorder.commit_s)
-        done.add_done_callback(partial(self._end, batch))
+        done.add_done_callback(partial(self._end, tick, concluded))
 
-    def _end(self, batch: list[Waiting], done: asyncio.Future[list[Standing]]) -> None:
+    def _end(self, tick: Tick, concluded: Sequence[Conclude], done: asyncio.Future[list[Standing]]) -> None:
         self._committing -= 1
         loop = asyncio.get_running_loop()
         self._began_s = loop.time()
-        standings = self._standings(done, batch)
-        if self._waiting and not self._committing:
+        standings = self._standings(done, tick)
+        if self.waiting and not self._committing:
             self._begin()  # they came while this tick was committed: that was their time to gather
-        for (_, answer), standing in zip(batch, standings, strict=True):
-            try:
-                answer(standing)
-            except Exception:  # noqa: BLE001  (one that can't be answered is no reason to leave the others without)
-                _LOG.exception("a sync that was counted couldn't be answered")
-        if not self._waiting and not self._committing:
+        for conclude, standing in zip(concluded, standings, strict=True):
+            tell(conclude, standing)
+        if not self.waiting and not self._committing:
             self._idle.set()  # whoever waits for it goes on after all these answers
             if self._failed is None:
                 self._resting = loop.call_later(REST_AFTER_S, self._rest)
             else:
                 self._resting = loop.call_later(self._probe_s, self._commit, self._failed)
 
-    def _standings(self, done: asyncio.Future[list[Standing]], batch: list[Waiting]) -> list[Standing] | list[None]:
+    def _standings(self, done: asyncio.Future[list[Standing]], tick: Tick) -> Sequence[Standing | None]:
         error = done.exception()
         if error is None:
             if self._failed is not None:
                 _LOG.warning("the store works again")
             self._failed = None
             self.committed()
-            self._recorder.tick(batch, done.result())
+            self._recorder.tick(tick, done.result())
             return done.result()
         if self._failed is None:
             _LOG.error("the store failed, devices are asked to come later: %s", error, exc_info=_if_unforeseen(error))
+        moves = tick.all_moves()
         # What no store was to blame for would fail for ever.
-        self._failed = [(move, _nobody) for move, _ in batch] if isinstance(error, StoreError) else []
-        return [None] * len(batch)
+        self._failed = [(move, _nobody) for move in moves] if isinstance(error, StoreError) else []
+        return [None] * len(moves)
 
     def _rest(self) -> None:
         self._rested_at_s = asyncio.get_running_loop().time()
@@ -199,6 +231,14 @@ class Ticks:
                         also.observe(taken_s)
 
         return asyncio.get_running_loop().run_in_executor(thread, timed)
+
+
+def tell(answer: Callable[[T], None], what: T) -> None:
+    """Answer one of a tick; one that can't be answered is no reason to leave the others without."""
+    try:
+        answer(what)
+    except Exception:  # noqa: BLE001  (whatever it is)
+        _LOG.exception("a sync couldn't be answered")
 
 
 def _nobody(_: Standing | None) -> None:

@@ -60,7 +60,7 @@ class DropsOne(Killable):
 
     def commit(self, tick: Tick) -> list[Standing]:
         """Commit a tick without some of its contributions."""
-        return self._store.commit(Tick(tick.day, [self._without(move) for move in tick.moves]))
+        return self._store.commit(Tick(tick.day, [self._without(move) for move in tick.all_moves()]))
 
     def _without(self, move: Move) -> Move:
         kept = tuple(sample for sample in move.contributed if (next(self._seen) + 1) % EVERY)
@@ -72,7 +72,7 @@ class TakesTwice(Killable):
 
     def commit(self, tick: Tick) -> list[Standing]:
         """Commit a tick with its retractions doubled."""
-        return self._store.commit(Tick(tick.day, [_doubled(move) for move in tick.moves]))
+        return self._store.commit(Tick(tick.day, [_doubled(move) for move in tick.all_moves()]))
 
 
 class AnswersEarly(Killable):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from omega.core.shard_records import MOMENT_TITLES, TASTE_NUMBERS
+from omega.core.shard_records import MOMENT_TITLES, TASTE_BYTES, TASTE_NUMBERS
 from omega_storage.shard_sums import faded, taste_numbers
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from omega.core.shard_records import Sample
+    from omega.core.ports import Bits, Bytes
+    from omega.core.shard_records import PlainMoves, Sample
 
     Records: TypeAlias = NDArray[np.void]
 
@@ -34,6 +35,17 @@ _MIXER = np.uint32(0x9E3779B1)
 _SAMPLE = Struct("<qIIHBb")  # numpy takes tuples in 2.5 us a sample, this in .3
 
 
+class Counted(NamedTuple):
+    """What a tick counted, as rows."""
+
+    samples: Records
+    """(m,) of SAMPLE."""
+    heard: Records
+    """(k,) of SAMPLE: those that came with a taste code."""
+    taste: Bytes
+    """(k, TASTE_BYTES)."""
+
+
 class Packed(NamedTuple):
     """A tick as two columns of a row."""
 
@@ -41,18 +53,34 @@ class Packed(NamedTuple):
     told: bytes
 
 
-def packed(samples: Sequence[tuple[int, Sample]], day: int) -> Packed:
-    """Return a tick's samples, each with its sign, by title; those of one household keep their order.
+def counted_of(samples: Sequence[tuple[int, Sample]]) -> Counted:
+    """Return samples, each with its sign, as rows."""
+    rows = _rows_of(samples)
+    heard = [(sign, s) for sign, s in samples if s.taste]
+    taste = np.frombuffer(b"".join(s.taste for _, s in heard), np.uint8).reshape(-1, TASTE_BYTES)
+    return Counted(rows, _rows_of(heard), taste)
+
+
+def counted_of_plain(plain: PlainMoves, accepted: Bits) -> Counted:
+    """Return the samples of those plain moves, (n,), that were accepted."""
+    kept = np.repeat(accepted, plain.count)
+    rows = np.empty(np.count_nonzero(kept), SAMPLE)
+    for name in ("title", "tag", "day", "success_milli"):
+        rows[name] = getattr(plain, name)[kept]
+    rows["slot"], rows["sign"] = plain.context[kept], 1
+    heard = plain.heard[kept]
+    return Counted(rows, rows[heard], plain.taste[kept][heard])
+
+
+def packed(counted: Sequence[Counted], day: int) -> Packed:
+    """Return a tick's samples by title; those of one household keep their order.
 
     What it takes back in one context and gives in another is one household in all of them: contexts don't part it.
     Households stand in an order that their tags don't tell: a sketch that heard the smallest first would count nobody.
     """
-    pack = _SAMPLE.pack
-    raw = b"".join([pack(s.title, s.tag, s.day, s.success_milli, s.slot, sign) for sign, s in samples])
-    rows = np.frombuffer(raw, SAMPLE)
+    rows, heard, taste = (np.concatenate(of) for of in zip(*counted, strict=True))
     ordered = rows[np.lexsort((rows["tag"] * _MIXER, rows["title"]))]
-    heard = [(sign, s) for sign, s in samples if s.taste]
-    return Packed(ordered.tobytes(), _told(heard, day).tobytes() if heard else b"")
+    return Packed(ordered.tobytes(), _told(heard, taste, day).tobytes() if len(heard) else b"")
 
 
 def samples_of(ticks: Iterable[bytes]) -> Records:
@@ -65,10 +93,16 @@ def told_of(ticks: Iterable[bytes]) -> Records:
     return np.frombuffer(b"".join(ticks), TOLD)
 
 
-def _told(heard: Sequence[tuple[int, Sample]], day: int) -> Records:
-    titles, place = np.unique([s.title for _, s in heard], return_inverse=True)
-    worth = faded(day - np.asarray([s.day for _, s in heard])) * [sign for sign, _ in heard]
-    numbers = taste_numbers([s.taste for _, s in heard])
+def _rows_of(samples: Iterable[tuple[int, Sample]]) -> Records:
+    pack = _SAMPLE.pack
+    raw = b"".join([pack(s.title, s.tag, s.day, s.success_milli, s.slot, sign) for sign, s in samples])
+    return np.frombuffer(raw, SAMPLE)
+
+
+def _told(heard: Records, taste: Bytes, day: int) -> Records:
+    titles, place = np.unique(heard["title"], return_inverse=True)
+    worth = faded(day - heard["day"].astype(np.int64)) * heard["sign"]
+    numbers = taste_numbers(taste)
     weighed = worth[:, None] * numbers
     told = np.zeros(len(titles) + len(MOMENT_TITLES), TOLD)
     told["title"] = *titles, *MOMENT_TITLES

@@ -128,7 +128,7 @@ class PostgresShardStore(SqlShardStore):
     def commit(self, tick: Tick) -> list[Standing]:
         """Judge the moves in order, and make versions and sums durable together."""
         standings = super().commit(tick)
-        self._lately.update(move.slot for move in tick.moves)
+        self._lately.update(tick.slots())
         self._last_day = tick.day
         return standings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from itertools import groupby
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,9 @@ from omega.core.shard_records import (
     Verdict,
 )
 from omega_storage.shard_columns import columns_of
-from omega_storage.shard_journal import SAMPLE, packed, samples_of, told_of
+from omega_storage.shard_journal import SAMPLE, counted_of, counted_of_plain, packed, samples_of, told_of
 from omega_storage.shard_likeness import KEYS, MOVED_AT_A_FOLD, ShardLikeness, figures_of, shown_of
-from omega_storage.shard_moves import judged
+from omega_storage.shard_moves import judged, moved_row, usual_ones
 from omega_storage.shard_sums import Rows, Sketch, faded, since_of
 from omega_storage.shard_trials import counted
 
@@ -32,16 +32,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from omega.core.ports import Doubles, Floats, Integers
-    from omega.core.shard_records import Figures, Sample, Shown, Standing, Tick
+    from omega.core.shard_records import Figures, Move, Sample, Shown, Standing, Tick
     from omega.core.shard_sums import Columns
-    from omega_storage.shard_journal import Records
+    from omega_storage.shard_journal import Counted, Records
     from omega_storage.shard_tables import Tables
     from omega_storage.shard_trials import Tried
 
 _COUNTED = ("title", "slot", "sign", "success_milli", "day", "tag")
 
-Signed: TypeAlias = "tuple[int, Sample]"
-"""1 for a contribution, -1 for a retraction."""
+
+class _Judged(NamedTuple):
+    """What became of some of a tick's moves."""
+
+    standings: list[Standing]
+    rows: list[tuple[int, ...]]
+    """Of devices that moved."""
+    counted: Counted
+    trials: list[Tried]
 
 
 class SqlShardStore(ShardLikeness):
@@ -66,11 +73,11 @@ class SqlShardStore(ShardLikeness):
     def commit(self, tick: Tick) -> list[Standing]:
         """Judge the moves in order, and make versions and samples durable together."""
         with self._tables.transaction():
-            standings, samples, trials = self._moved(tick)
+            standings, counted, trials = self._moved(tick)
             self._try_out(trials, tick.day)
-            if samples:
-                self._tables.read("add_journal", tick.day, *packed(samples, tick.day))
-            waiting = self._waiting + len(samples)
+            if samples := sum(len(of.samples) for of in counted):
+                self._tables.read("add_journal", tick.day, *packed(counted, tick.day))
+            waiting = self._waiting + samples
             if waiting >= self.MOST_WAITING:
                 [(waiting,)] = self._tables.read("waiting", SAMPLE.itemsize)  # another session may have added them up
             if is_much := waiting >= self.MOST_WAITING:
@@ -82,16 +89,33 @@ class SqlShardStore(ShardLikeness):
         self._swept_day = tick.day
         return standings
 
-    def _moved(self, tick: Tick) -> tuple[list[Standing], list[Signed], list[Tried]]:
-        """Move the versions; return the answers, and the samples and trials that count, in order."""
-        held = self._tables.held("devices", sorted({move.slot for move in tick.moves}))
-        rows = {row[0]: DeviceRow(*row) for row in held}
+    def _moved(self, tick: Tick) -> tuple[list[Standing], list[Counted], list[Tried]]:
+        """Move the versions; return the answers, and the samples and trials that count."""
+        held = self._tables.held("devices", sorted(set(tick.slots())))
+        judged = self._judged(tick.moves, held, tick.day)
+        if (plain := tick.plain) is None:
+            self._put_moved(judged.rows)
+            return judged.standings, [judged.counted], judged.trials
+        usual = usual_ones(held, plain, tick.day, self._backup_days)
+        unusual = np.flatnonzero(~usual.which).tolist()
+        moves = plain.moves() if unusual else []
+        others = self._judged([moves[place] for place in unusual], held, tick.day)
+        self._put_moved([*judged.rows, *others.rows], usual.rows)
+        standings = iter(usual.standings), iter(others.standings)
+        in_order = [next(standings[not is_usual]) for is_usual in usual.which.tolist()]
+        counted = [judged.counted, others.counted, counted_of_plain(plain, usual.which)]
+        return judged.standings + in_order, counted, judged.trials
+
+    def _judged(self, moves: Sequence[Move], held: Sequence[Sequence[Any]], day: int) -> _Judged:
+        """Judge moves one by one."""
+        slots = {move.slot for move in moves}
+        rows = {row[0]: DeviceRow(*row) for row in held if row[0] in slots}
         before = dict(rows)
         standings: list[Standing] = []
-        samples: list[Signed] = []
+        samples: list[tuple[int, Sample]] = []
         trials: list[Tried] = []
-        for move in tick.moves:
-            row, standing = judged(rows.get(move.slot), move, tick.day, self._backup_days)
+        for move in moves:
+            row, standing = judged(rows.get(move.slot), move, day, self._backup_days)
             if row is not None:
                 rows[move.slot] = row
             if standing.verdict is Verdict.ACCEPTED:
@@ -101,9 +125,16 @@ class SqlShardStore(ShardLikeness):
                     samples += [(-1, sample) for sample in move.retracted[:taken]]
                     trials += [(-1, trial) for trial in move.trials_retracted[: max(taken - len(move.retracted), 0)]]
             standings.append(standing)
-        if moved := [_standing_row(row) for slot, row in rows.items() if row is not before[slot]]:
-            self._tables.write("move", *np.asarray(moved, np.int64).T)
-        return standings, samples, trials
+        moved = [moved_row(row) for slot, row in rows.items() if row is not before[slot]]
+        return _Judged(standings, moved, counted_of(samples), trials)
+
+    def _put_moved(self, rows: Sequence[tuple[int, ...]], columns: Sequence[Integers] = ()) -> None:
+        """Write device rows, and others that come as columns."""
+        parts = [np.asarray(rows, np.int64).T] if rows else []
+        if len(columns):
+            parts.append(np.stack(columns))
+        if parts:
+            self._tables.write("move", *np.concatenate(parts, axis=1))
 
     def _try_out(self, trials: list[Tried], day: int) -> None:
         """Add trials to the sums of their arms, and take others out, within the caller's transaction."""
@@ -324,11 +355,6 @@ def _packed(numbers: Any) -> list[bytes]:
     """Return the bytes of each row of (m, k) doubles."""
     width, whole = numbers.shape[1] * 8, numbers.tobytes()
     return [whole[at : at + width] for at in range(0, len(whole), width)]
-
-
-def _standing_row(row: DeviceRow) -> tuple[int, ...]:
-    moved = row.incarnation, row.version, row.seen_day, row.contributed, row.retracted, row.horizon
-    return row.slot, *moved, row.mark_day, row.mark_version
 
 
 def _shown_figures(columns: Sequence[Any]) -> Figures | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from omega.core.ports import Integers
+    from omega.core.ports import Bytes, Integers
 
     Doubles = NDArray[np.float64]
 
@@ -256,12 +256,11 @@ def believed(trends: Doubles, households: Integers) -> Doubles:
     return most
 
 
-def taste_numbers(codes: Sequence[bytes]) -> Doubles:
-    """Return (n, 1 + TASTE_NUMBERS): a 1, and the numbers -8..7 of a taste code."""
-    nibbles = np.frombuffer(b"".join(codes), np.uint8).reshape(len(codes), TASTE_NUMBERS // 2)
+def taste_numbers(codes: Bytes) -> Doubles:
+    """Return (n, 1 + TASTE_NUMBERS): a 1, and the numbers -8..7 of the taste codes (n, TASTE_BYTES)."""
     numbers = np.ones((len(codes), 1 + TASTE_NUMBERS))
-    numbers[:, 1::2] = (nibbles & 15) - 8.0
-    numbers[:, 2::2] = (nibbles >> 4) - 8.0
+    numbers[:, 1::2] = (codes & 15) - 8.0
+    numbers[:, 2::2] = (codes >> 4) - 8.0
     return numbers
 
 

@@ -210,7 +210,7 @@ class MemoryShardStore(ShardStore):
         """Judge the moves in order."""
         touched: set[tuple[int, int]] = set()
         taken: defaultdict[tuple[int, int, int], list[int]] = defaultdict(lambda: [0, 0])
-        standings = [self._judge(move, tick.day, touched, taken) for move in tick.moves]
+        standings = [self._judge(move, tick.day, touched, taken) for move in tick.all_moves()]
         for key in touched:
             self._settle(*key)
         for bucket, (samples, success) in taken.items():

@@ -28,7 +28,7 @@ REPLY_LIMIT = 8_192
 MAX_FRAMES = 4
 """Frames in a reply at most."""
 _KINDS: dict[type, Kind] = {Push: Kind.PUSH, Ack: Kind.ACK, Resync: Kind.RESYNC, Pull: Kind.PULL}
-_KIND_BITS, _ZSTD, _STEP = 0x07, 0x08, 0x10
+_KIND_BITS, _ZSTD, STEP = 0x07, 0x08, 0x10
 _CRC_BYTES = 4
 _LEAST_BYTES = 14
 _WORTH_COMPRESSING = 48
@@ -116,7 +116,7 @@ def _head(message: Message) -> bytearray:
     if isinstance(message, Push):
         put_varint(out, checked(message.base, "base", MOST))
         if message.step != 1:
-            out[1] |= _STEP
+            out[1] |= STEP
             put_varint(out, checked(message.step, "step", _U32))
         checked(message.version, "version", MOST)
         put_varint(out, checked(message.known_pull, "known_pull", MOST))
@@ -153,7 +153,7 @@ def _read_kind(reader: Reader) -> tuple[Kind, int]:
     if (number := flags & _KIND_BITS) not in _MESSAGES:
         raise WireError(WireCode.KIND, f"kind is {number}, allowed {min(Kind)}..{max(Kind)}: update omega")
     kind = Kind(number)
-    allowed = _KIND_BITS | _ZSTD | (_STEP if kind is Kind.PUSH else 0)
+    allowed = _KIND_BITS | _ZSTD | (STEP if kind is Kind.PUSH else 0)
     if flags & ~allowed:
         raise WireError(
             WireCode.FLAGS, f"flags of a {kind.name} are {flags:#04x}, allowed bits {allowed:#04x}: clear the others"
@@ -168,7 +168,7 @@ def _read_head(reader: Reader, kind: Kind, flags: int) -> Fields:
         fields["incarnation"] = reader.fixed(4, "incarnation")
     if kind is Kind.PUSH:
         fields["base"] = reader.varint("base")
-        if flags & _STEP:
+        if flags & STEP:
             fields["step"] = _step(reader.varint("step", _U32))
         checked(fields["base"] + fields.get("step", 1), "version", MOST)
         fields["known_pull"] = reader.varint("known_pull")

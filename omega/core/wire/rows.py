@@ -31,7 +31,8 @@ FIRST_DAY = 20_000
 """What the first group's day counts from, so that it takes two bytes until 2047."""
 MAX_SUCCESS = 250
 """The greatest byte of success."""
-_NONE, _SAME, _NEW = range(3)
+NO_TASTE, SAME_TASTE, NEW_TASTE = range(3)
+"""How a group names its taste code."""
 _HASH_BYTES = HASH_BITS // 8
 
 
@@ -48,7 +49,7 @@ def put_rows(out: bytearray, rows: Sequence[Row], *, hashed: bool) -> None:
         groups.setdefault((row.taste, row.day), []).append(packed)
     taste, day = b"", FIRST_DAY
     for (new_taste, new_day), group in sorted(groups.items()):
-        put_varint(out, len(group) << 2 | (_NEW if new_taste != taste else _SAME if taste else _NONE))
+        put_varint(out, len(group) << 2 | (NEW_TASTE if new_taste != taste else SAME_TASTE if taste else NO_TASTE))
         if new_taste != taste:
             checked(len(new_taste), "length of a taste code", TASTE_BYTES, TASTE_BYTES)
             out += new_taste
@@ -73,19 +74,19 @@ def read_rows(reader: Reader, *, hashed: bool) -> list[Row]:
     taste, day = b"", FIRST_DAY
     tastes = 1
     while reader.at < reader.end:
-        head = reader.varint("rows and taste of a group", MAX_ROWS << 2 | _NEW)
+        head = reader.varint("rows and taste of a group", MAX_ROWS << 2 | NEW_TASTE)
         n, how = head >> 2, head & 3
         if not 1 <= n <= MAX_ROWS - len(rows):
             raise WireError(
                 WireCode.COUNT, f"a group has {n} rows beside {len(rows)}, allowed 1..{MAX_ROWS} in all: send fewer"
             )
-        new_taste = reader.take(TASTE_BYTES, "taste code") if how == _NEW else taste
+        new_taste = reader.take(TASTE_BYTES, "taste code") if how == NEW_TASTE else taste
         new_day = day + unzigzag(reader.varint("day", MAX_DAY << 1 | 1))
-        if how == _NEW:
+        if how == NEW_TASTE:
             tastes += bool(rows)
             ascends = new_taste > taste
         else:
-            ascends = (how == _SAME) == bool(taste) and (not rows or new_day > day)
+            ascends = (how == SAME_TASTE) == bool(taste) and (not rows or new_day > day)
         if not ascends or not 0 <= new_day <= MAX_DAY:
             raise WireError(
                 WireCode.ORDER, f"a group of day {new_day} stands where it may not: sort groups by taste code and day"

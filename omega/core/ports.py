@@ -535,7 +535,7 @@ class ShardStore(ABC):
 
     @abstractmethod
     def commit(self, tick: Tick) -> list[Standing]:
-        """Judge the moves in order, and return where each device stands then.
+        """Judge the moves in order, then the plain ones, and return where each device stands then.
 
         A move is accepted when its incarnation is the known one and its base the known version, or when its incarnation
         is larger and its base 0; a version that is no larger than the known one changes nothing. Versions and sums MUST

@@ -37,6 +37,7 @@ from omega.core.shard_records import (
     DeviceRow,
     Figures,
     Move,
+    PlainMoves,
     Sample,
     Standing,
     Tick,
@@ -83,6 +84,20 @@ def a_move(slot: int, version: int, *given: Sample, base: int | None = None, inc
 def told(store: ShardStore, *moves: Move, day: int = TODAY) -> list[Standing]:
     """Commit the moves in one tick."""
     return store.commit(Tick(day, moves))
+
+
+def plain_of(moves: Sequence[Move]) -> PlainMoves:
+    """Return moves of different devices, which only contribute, as columns."""
+    heads = [(move.slot, move.incarnation, move.base, move.version, len(move.contributed)) for move in moves]
+    rows = [(of.title, of.slot, of.day, of.success_milli, of.tag) for move in moves for of in move.contributed]
+    tastes = [of.taste for move in moves for of in move.contributed]
+    taste = np.frombuffer(b"".join(code or bytes(TASTE_BYTES) for code in tastes), np.uint8).reshape(-1, TASTE_BYTES)
+    slot, incarnation, base, version, count = np.asarray(heads, np.int64).reshape(-1, 5).T
+    title, context, day, success, tag = np.asarray(rows, np.int64).reshape(-1, 5).T
+    heard = np.asarray([bool(code) for code in tastes], bool)
+    return PlainMoves(
+        *(slot, incarnation, base, version, count), *(title, context, day, success, tag), taste=taste, heard=heard
+    )
 
 
 def row_of(store: ShardStore, title: int = 7, slot: int = 4) -> Aggregate:
@@ -395,6 +410,42 @@ class ShardStoreContract(ABC):
         counted = expected.verdict is Verdict.ACCEPTED
         assert ((8, 4) in sums_of(store)) == (counted and bool(given))
         assert (store.device(1) == before) == (not counted)
+
+    def test_plain_moves_are_judged_and_counted_as_if_they_came_one_by_one(self, tmp_path: Path) -> None:
+        (tmp_path / "plain").mkdir()
+        at_once, singly = (self.make(folder, max_devices=40) for folder in (tmp_path / "plain", tmp_path))
+        drawn, verdicts = Random(3), set[Verdict]()  # noqa: S311  (samples)
+        for store in (at_once, singly):
+            store.enrol([an_id(slot) for slot in range(30)], NOW)
+            store.revoke(an_id(29))
+        for day in range(TODAY, TODAY + 24):
+            ticks = [self._drawn(singly, drawn, slots, day) for slots in (range(10), range(10, 33))]
+            found = at_once.commit(Tick(day, ticks[0], plain_of(ticks[1])))
+            assert found == singly.commit(Tick(day, [*ticks[0], *ticks[1]]))
+            verdicts.update(standing.verdict for standing in found[10:])
+            assert at_once.aggregates() == singly.aggregates()
+        assert verdicts == set(Verdict)
+        assert [at_once.device(slot) for slot in range(33)] == [singly.device(slot) for slot in range(33)]
+        assert np.array_equal(at_once.audiences(range(6)), singly.audiences(range(6)))
+        assert np.allclose(at_once.moments(day), singly.moments(day))
+        for store in (at_once, singly):
+            store.close()
+
+    def _drawn(self, store: ShardStore, drawn: Random, slots: range, day: int) -> list[Move]:
+        """Return a move of each device, mostly from where it stands."""
+        moves = []
+        for slot in slots:
+            row = store.device(slot)
+            incarnation, version = (row.incarnation, row.version) if row else (0, 0)
+            incarnation += drawn.choice((0, 0, 0, 0, 0, 0, 1, -1)) if incarnation else 1
+            base = max(version + drawn.choice((0, 0, 0, 0, 0, 0, 1, -1, -2)), 0)
+            keys = {(drawn.randrange(-2, 6), drawn.randrange(8)) for _ in range(drawn.randrange(4))}
+            taste = drawn.choice((b"", code(drawn.randrange(17))))
+            given = tuple(
+                Sample(title, slot_, day - drawn.randrange(3), 900, a_tag(slot, title), taste) for title, slot_ in keys
+            )
+            moves.append(Move(slot, incarnation, base, base + 1, given))
+        return moves
 
     def test_a_new_incarnation_keeps_what_was_counted(self, store: ShardStore) -> None:
         told(store, a_move(1, 3, a_sample(), base=0, incarnation=5))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from omega.core.shard_records import MOMENT_TITLES, TASTE_BYTES, TASTE_NUMBERS
-from omega_storage.shard_sums import faded, taste_numbers
+from omega_storage.shard_sums import distinct, faded, taste_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -100,14 +100,16 @@ def _rows_of(samples: Iterable[tuple[int, Sample]]) -> Records:
 
 
 def _told(heard: Records, taste: Bytes, day: int) -> Records:
-    titles, place = np.unique(heard["title"], return_inverse=True)
+    titles, place = distinct(heard["title"])
     worth = faded(day - heard["day"].astype(np.int64)) * heard["sign"]
-    numbers = taste_numbers(taste)
-    weighed = worth[:, None] * numbers
+    # What one household tells stands together and has one code: moments take it as one.
+    begins = np.flatnonzero(np.r_[True, (taste[1:] != taste[:-1]).any(axis=1)])
+    numbers = taste_numbers(taste[begins])
+    of = np.repeat(np.arange(len(begins)), np.diff(np.r_[begins, len(taste)]))
     told = np.zeros(len(titles) + len(MOMENT_TITLES), TOLD)
     told["title"] = *titles, *MOMENT_TITLES
-    told["numbers"][: len(titles)] = _added_up(place, weighed, len(titles))
-    told["numbers"][len(titles) :] = weighed.T @ numbers
+    told["numbers"][: len(titles)] = _added_up(place, worth[:, None] * numbers[of], len(titles))
+    told["numbers"][len(titles) :] = (np.add.reduceat(worth, begins)[:, None] * numbers).T @ numbers
     return told
 
 

@@ -25,7 +25,7 @@ from omega_storage.shard_columns import columns_of
 from omega_storage.shard_journal import SAMPLE, counted_of, counted_of_plain, packed, samples_of, told_of
 from omega_storage.shard_likeness import KEYS, MOVED_AT_A_FOLD, ShardLikeness, figures_of, shown_of
 from omega_storage.shard_moves import judged, moved_row, usual_ones
-from omega_storage.shard_sums import Rows, Sketch, faded, since_of
+from omega_storage.shard_sums import Rows, Sketch, distinct, faded, since_of
 from omega_storage.shard_trials import counted
 
 if TYPE_CHECKING:
@@ -167,8 +167,7 @@ class SqlShardStore(ShardLikeness):
 
     def _count(self, samples: Records, day: int) -> None:
         title, slot, sign, success, of_day, tag = (samples[name].astype(np.int64) for name in _COUNTED)
-        keys, place = np.unique([title * KEYS + slot, title * KEYS + ALL_SLOTS], return_inverse=True)
-        place = place.reshape(-1)
+        keys, place = distinct(np.concatenate([title * KEYS + slot, title * KEYS + ALL_SLOTS]))
         rows = self._rows(keys)
         rows.age(day)
         rows.add(place, np.tile(sign, 2), np.tile(success, 2), np.tile(of_day, 2))
@@ -228,7 +227,7 @@ class SqlShardStore(ShardLikeness):
     def _put_buckets(self, keys: Integers, days: Integers, sign: Integers, success: Integers) -> None:
         """Add samples (n,) to their days, once for each day and key."""
         first, width = days.min(), np.ptp(days) + 1  # as one number: numpy sorts pairs ten times slower
-        pairs, place = np.unique(keys * width + (days - first), return_inverse=True)
+        pairs, place = distinct(keys * width + (days - first))
         sums = np.zeros((2, len(pairs)), np.int64)
         np.add.at(sums[0], place, sign)
         np.add.at(sums[1], place, sign * success)
@@ -236,7 +235,7 @@ class SqlShardStore(ShardLikeness):
 
     def _hear(self, title: Integers, told: Floats, day: int) -> None:
         """Add what taste codes came to, (n, 1 + TASTE_NUMBERS) as of `day`, to their titles' audiences."""
-        titles, place = np.unique(title, return_inverse=True)
+        titles, place = distinct(title)
         days, numbers = self._audiences(titles)
         later = np.maximum(days, day)
         numbers *= faded(later - days)[:, None]

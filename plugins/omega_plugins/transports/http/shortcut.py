@@ -6,6 +6,7 @@ balancers send; whatever else a request may be is read by httptools, as all is t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -85,12 +86,23 @@ class SyncCycle:
 
 def head(reply: Reply, default_headers: RawHeaders, *, keep_alive: bool) -> bytes:
     """Return the head of an answer."""
-    lines = [STATUS_LINE[reply.status]]
+    return _head(reply.status, reply.headers, len(reply.body), tuple(default_headers), keep_alive)
+
+
+@lru_cache(256)
+def _head(
+    status: int,
+    told: tuple[tuple[str, str], ...],
+    length: int,
+    default_headers: tuple[tuple[bytes, bytes], ...],
+    keep_alive: bool,  # noqa: FBT001  (a cache's key)
+) -> bytes:
+    """Make a head: answers of one tick mostly have the same."""
+    lines = [STATUS_LINE[status]]
     for name, value in default_headers:
         lines += [name, b": ", value, b"\r\n"]
-    for named, told in reply.headers:
-        lines.append(f"{named}: {told}\r\n".encode("latin-1"))
+    lines += [f"{name}: {value}\r\n".encode("latin-1") for name, value in told]
     if not keep_alive:
         lines.append(b"connection: close\r\n")
-    lines.append(b"content-length: %d\r\n\r\n" % len(reply.body))
+    lines.append(b"content-length: %d\r\n\r\n" % length)
     return b"".join(lines)

@@ -153,7 +153,7 @@ def _cost(bench: Bench, patterns: int) -> Measured:
     return Measured(shard_us / echo_us, details, agrees=acknowledged and alike and found.refused)
 
 
-def made(catalog: Catalog, count: int, devices: int, patterns: int) -> list[Push]:
+def made(catalog: Catalog, count: int, devices: int, patterns: int = 5) -> list[Push]:
     """Return so many pushes of so many samples of today; push n is of device n % devices, in the order of versions.
 
     Titles follow Zipf's law, contexts the odds of the wire's made-up traffic; each device has one taste code.

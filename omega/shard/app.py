@@ -53,7 +53,7 @@ class ShardApp(SyncApp):
         """Which shard this is, and whom its pull is for."""
         self.entrance = Entrance(shard, shard_id, ring, makers, now, everybody=everybody)
         """Who may speak."""
-        self._pulls: dict[int, bytes] = {}  # the frames of the newest shared pulls, by id
+        self._pulls: dict[int, bytes] = {}  # the newest shared pulls as they stand in a reply, by id
 
     async def start(self) -> None:
         """Start the shard, and read who may speak. Raises StoreError."""
@@ -132,17 +132,14 @@ class ShardApp(SyncApp):
             return Reply(status, answer.receipt.reason.encode(), (("retry-after", str(wait_s)),))
         if isinstance(answer.receipt, Resync):
             self._shard.recorder.resyncs[answer.receipt.reason] += 1
-        frames = [encode(answer.receipt)]
-        if answer.pull is not None:
-            frames.append(self._framed(answer.pull))
-        return Reply(200, join(frames))
+        return Reply(200, join([encode(answer.receipt)]) + (self._framed(answer.pull) if answer.pull else b""))
 
     def _framed(self, pull: Pull) -> bytes:
-        """Return a pull's frame; the shared one is made once."""
+        """Return a pull's frame behind its length; the shared one is made once."""
         if pull.similar:
-            return plan_pull(pull).frame
+            return join([plan_pull(pull).frame])
         if pull.pull_id not in self._pulls:
             while len(self._pulls) >= _MOST_PULLS:
                 del self._pulls[next(iter(self._pulls))]
-            self._pulls[pull.pull_id] = plan_pull(pull).frame
+            self._pulls[pull.pull_id] = join([plan_pull(pull).frame])
         return self._pulls[pull.pull_id]

@@ -290,33 +290,34 @@ class Shard:
             return self._refused(Refusal.STORE)
         if standing.verdict is Verdict.STRANGER:
             return self._refused(Refusal.STRANGER)
-        where = {"header": self._header, "incarnation": standing.incarnation, "version": standing.version}
+        header, incarnation, version = self._header, standing.incarnation, standing.version
         if standing.verdict not in _RECEIVED or asked.reason:
             why = Reason.GAP if standing.verdict is Verdict.STALE else asked.reason or Reason.GAP
-            return Resync(**where, reason=why)  # type: ignore[arg-type]
-        next_s = self.service.pace.next_sync_s(self._pulls.board.devices, self._random)
-        may_ask = not asked.asks and self._may_ask(asked.slot)
+            return Resync(header=header, incarnation=incarnation, version=version, reason=why)
         return Ack(
-            **where,  # type: ignore[arg-type]
+            header=header,
+            incarnation=incarnation,
+            version=version,
             horizon=standing.horizon,
-            next_sync_s=next_s,
-            similar_allowed=may_ask,
+            next_sync_s=self.service.pace.next_sync_s(self._pulls.board.devices, self._random),
+            similar_allowed=not asked.asks and self._may_ask(asked),
             resolved=asked.resolved,
         )
 
     def _pull(self, asked: _Asked) -> Pull | None:
         """Return the pull unless the device has it; with an answer of its own when it may ask."""
         pull = self._pulls.of(asked.epoch)
-        if asked.asks and self._may_ask(asked.slot):
-            self._asked[asked.slot] = self._today()
+        if asked.asks and self._may_ask(asked):
+            self._asked[asked.slot] = asked.day
             return replace(pull, similar=self._pulls.board.similar(asked.asks, self._pulls.titles(asked.epoch)))
         return None if pull.pull_id == asked.known_pull else pull
 
-    def _may_ask(self, slot: int) -> bool:
+    def _may_ask(self, asked: _Asked) -> bool:
         """Say whether the device didn't ask today; a restart forgets who did."""
+        slot = asked.slot
         if slot >= len(self._asked):
             self._asked.extend([0] * (slot + 1 - len(self._asked)))
-        return self._asked[slot] != self._today()
+        return self._asked[slot] != asked.day
 
     # --- the pull ---
 

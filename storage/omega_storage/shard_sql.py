@@ -25,7 +25,7 @@ from omega_storage.shard_columns import columns_of
 from omega_storage.shard_journal import SAMPLE, counted_of, counted_of_plain, packed, samples_of, told_of
 from omega_storage.shard_likeness import KEYS, MOVED_AT_A_FOLD, ShardLikeness, figures_of, shown_of
 from omega_storage.shard_moves import judged, moved_row, usual_ones
-from omega_storage.shard_sums import Rows, Sketch, distinct, faded, since_of
+from omega_storage.shard_sums import Rows, Sketch, distinct, faded, since_of, totals
 from omega_storage.shard_trials import counted
 
 if TYPE_CHECKING:
@@ -228,9 +228,7 @@ class SqlShardStore(ShardLikeness):
         """Add samples (n,) to their days, once for each day and key."""
         first, width = days.min(), np.ptp(days) + 1  # as one number: numpy sorts pairs ten times slower
         pairs, place = distinct(keys * width + (days - first))
-        sums = np.zeros((2, len(pairs)), np.int64)
-        np.add.at(sums[0], place, sign)
-        np.add.at(sums[1], place, sign * success)
+        sums = [totals(place, values, len(pairs)) for values in (sign, sign * success)]
         self._tables.write("add_bucket", first + pairs % width, pairs // width, *sums)
 
     def _hear(self, title: Integers, told: Floats, day: int) -> None:

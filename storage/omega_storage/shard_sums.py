@@ -69,13 +69,14 @@ class Sketch:
 
     def add(self, tag: int) -> None:
         """Count a household, unless it is counted."""
-        if tag >= self.theta or tag in self.tags:
+        tags, theta = self.tags, self.theta
+        if tag >= theta or tag in tags:
             return
-        self.households += self._worth
-        self.tags.append(tag)
-        if len(self.tags) > MAX_TAGS:
-            self.theta = max(self.tags)
-            self.tags.remove(self.theta)
+        self.households += 1 if theta == TAG_RANGE else self._worth
+        tags.append(tag)
+        if len(tags) > MAX_TAGS:
+            self.theta = max(tags)
+            tags.remove(self.theta)
 
     def remove(self, tag: int) -> None:
         """Count a household no more; one that isn't in the sample stood for nobody."""
@@ -144,30 +145,34 @@ class Rows:
 
     def add(self, place: Integers, sign: Integers, success_milli: Integers, day: Integers) -> None:
         """Add n samples to the rows at `place` (n,); `sign` is 1, or -1 to take one back; by `day` it has decayed."""
-        np.add.at(self.samples, place, sign)
-        np.add.at(self.success_milli, place, sign * success_milli)
-        age = np.maximum(self.day[place] - day, 0)
-        np.add.at(self.trends, place, sign[:, None] * np.exp2(-age[:, None] / _HALF_LIVES))
+        rows = len(self.samples)
+        self.samples += totals(place, sign, rows)
+        self.success_milli += totals(place, sign * success_milli, rows)
+        worth = sign[:, None] * _worth_of(np.maximum(self.day[place] - day, 0))
+        for at, weight in enumerate(worth.T):
+            self.trends[:, at] += np.bincount(place, weight, rows)
 
     def count(self, place: Integers, sign: Integers, tags: Integers) -> None:
         """Count the households of the same n samples, in order."""
         self._note(place, tags)
+        thetas = np.asarray([sketch.theta for sketch in self.sketches], np.int64)
         for start in range(0, len(place), _COUNTED_AT_ONCE):
             part = slice(start, start + _COUNTED_AT_ONCE)
-            thetas = np.asarray([sketch.theta for sketch in self.sketches], np.int64)
             heard = tags[part] < thetas[place[part]]  # no other tag changes a sketch, and most titles' are full
-            facts = (array[part][heard].tolist() for array in (place, sign, tags))
+            facts = [array[part][heard].tolist() for array in (place, sign, tags)]
             for where, way, tag in zip(*facts, strict=True):
                 if way > 0:
                     self.sketches[where].add(tag)
                 else:
                     self.sketches[where].remove(tag)
+            thetas[facts[0]] = [self.sketches[where].theta for where in facts[0]]
 
     def _note(self, place: Integers, tags: Integers) -> None:
         """Add tags (n,) to those that came or went at `place` (n,); of several turns the last one's stay."""
         rows, columns = np.nonzero(self.since >= 0)
         known = rows << _TAG_BITS | self.since[rows, columns]
-        pairs = np.unique(np.concatenate([known, place << _TAG_BITS | tags]))
+        pairs = np.sort(np.concatenate([known, place << _TAG_BITS | tags]))
+        pairs = pairs[np.r_[True, pairs[1:] != pairs[:-1]][: len(pairs)]]  # `np.unique` takes four times as long
         of_row, at = pairs >> _TAG_BITS, np.arange(len(pairs))
         column = at - np.searchsorted(of_row, of_row)
         kept = column < LEAST_HOUSEHOLDS
@@ -251,6 +256,18 @@ def distinct(keys: Integers) -> tuple[Integers, NDArray[np.intp]]:
     there[keys - first] = True
     places = np.cumsum(there) - 1
     return np.flatnonzero(there) + first, places[keys - first]
+
+
+def totals(place: Integers, values: Integers, count: int) -> Integers:
+    """Return (count,) the sums of values (n,) by place (n,); exact below 2^53, in a third of `np.add.at`'s time."""
+    return np.bincount(place, values, count).astype(np.int64)
+
+
+def _worth_of(age_days: Integers) -> Doubles:
+    """Return (n, len(HALF_LIVES_DAYS)) what samples of this age (n,) are worth: of a few ages, as a rule."""
+    ages, place = distinct(age_days)
+    worth: Doubles = np.exp2(-ages[:, None] / _HALF_LIVES)[place]
+    return worth
 
 
 def progress_of(packed: Sequence[bytes]) -> Integers:

@@ -7,27 +7,32 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from omega.claims import sync_cost
 from omega.claims.bench import Bench
-from omega.claims.sync_cost import Job, Reply, made, overhead
+from omega.claims.sync_cost import Job, Reply, made, overhead, sync_cpu
 from omega.compose import EXAMPLE_CATALOG_PATH
 from omega.core.catalog import Catalog
 from omega.core.settings import resolve
 from omega.core.wire import Ack, Header, encode, join
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
+    from omega.claims.claim import Measured
 
 
-def test_every_sync_is_acknowledged_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("claim", [overhead, sync_cpu])
+def test_every_sync_is_acknowledged_and_counted(
+    claim: Callable[[Bench], Measured], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in (("ROUNDS", 2), ("REQUESTS", 512), ("CONNECTIONS", 64)):
         monkeypatch.setattr(sync_cost, name, value)
     settings = resolve({"home": tmp_path}, {}).settings
     with closing(Bench(settings, lambda done, total, what: None)) as bench:
-        found = overhead(bench)
+        found = claim(bench)
     assert found.agrees, found
     assert (found.details["syncs"], found.details["devices"]) == (3 * 512, 3 * 512 / 4)
     assert found.details["answer_bytes"] > 200 * 3  # it brings the pull

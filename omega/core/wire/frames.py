@@ -13,7 +13,7 @@ from omega.core.errors import WireCode, WireError
 from omega.core.wire.compression import MAX_RAW_BYTES, NEWEST, compress, decompress
 from omega.core.wire.messages import Ack, Header, Kind, Pull, Push, Resync
 from omega.core.wire.numbers import MOST, Reader, checked, put_varint
-from omega.core.wire.sections import put_sections, read_sections
+from omega.core.wire.sections import put_sections, put_state, read_sections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -41,6 +41,8 @@ def encode(message: Message, dictionary: int = NEWEST) -> bytes:
 
     Raises WireError for a field out of its range, and for a dictionary that this program doesn't have.
     """
+    if isinstance(message, Ack) and not message.resolved:
+        return _plain_ack(message)
     body = bytearray()
     put_sections(body, message)
     if len(body) > MAX_RAW_BYTES:
@@ -106,6 +108,28 @@ def split(reply: bytes, *, max_bytes: int = REPLY_LIMIT) -> list[bytes]:
             f"reply has {len(frames)} frames and {left} B more, allowed 1..{MAX_FRAMES} frames: send these",
         )
     return frames
+
+
+def _plain_ack(ack: Ack) -> bytes:
+    """Return the frame of what nearly every sync is answered with; its section is that of many others."""
+    version = checked(ack.version, "version", MOST)
+    head = _start(Kind.ACK, ack.header) + checked(ack.incarnation, "incarnation", _U32).to_bytes(4, "little")
+    behind = checked(version - ack.horizon, "versions since the horizon", version)
+    frame = head + _varint(version) + _state_of(behind, ack.retry_after_s, ack.next_sync_s, ack.similar_allowed)
+    return frame + _crc(zlib.crc32(frame))
+
+
+@lru_cache(4_096)
+def _varint(value: int) -> bytes:
+    put_varint(out := bytearray(), value)
+    return bytes(out)
+
+
+@lru_cache(4_096)
+def _state_of(behind: int, retry_after_s: int, next_sync_s: int, similar_allowed: bool) -> bytes:  # noqa: FBT001  (a cache's key)
+    """Return an ACK's section."""
+    state = put_state(behind, retry_after_s, next_sync_s, similar_allowed=similar_allowed)
+    return bytes((1, len(state))) + state
 
 
 def _head(message: Message) -> bytearray:

@@ -67,7 +67,8 @@ def _parts(message: Message) -> Parts:
     elif isinstance(message, Pull):
         yield from _pull(message)
     elif isinstance(message, Ack):
-        yield 1, _state(message)
+        behind = checked(message.version - message.horizon, "versions since the horizon", message.version)
+        yield 1, put_state(behind, message.retry_after_s, message.next_sync_s, similar_allowed=message.similar_allowed)
         if message.resolved:
             entries.put_resolved(payload := bytearray(), message.resolved)
             yield 3, payload
@@ -107,13 +108,14 @@ def _pull(pull: Pull) -> Parts:
             yield number, payload
 
 
-def _state(ack: Ack) -> bytearray:
+def put_state(behind: int, retry_after_s: int, next_sync_s: int, *, similar_allowed: bool) -> bytes:
+    """Return the section that every ACK has; the first number is checked. Raises WireError."""
     payload = bytearray()
-    put_varint(payload, checked(ack.version - ack.horizon, "versions since the horizon", ack.version))
-    put_varint(payload, checked(ack.retry_after_s, "retry_after_s", _U32))
-    put_varint(payload, checked(ack.next_sync_s, "next_sync_s", _U32))
-    payload.append(ack.similar_allowed)
-    return payload
+    put_varint(payload, behind)
+    put_varint(payload, checked(retry_after_s, "retry_after_s", _U32))
+    put_varint(payload, checked(next_sync_s, "next_sync_s", _U32))
+    payload.append(similar_allowed)
+    return bytes(payload)
 
 
 def _read_state(reader: Reader, fields: Fields) -> None:

@@ -54,7 +54,7 @@ class _Judged(NamedTuple):
 class SqlShardStore(ShardLikeness):
     """Devices and sums in one database; use it from one thread at a time."""
 
-    MOST_WAITING: ClassVar[int] = 65_536
+    MOST_WAITING: ClassVar[int] = 1 << 18
     """Samples that wait in the journal at most; a pull, made every few seconds, adds them up before."""
 
     def __init__(self, tables: Tables, *, max_devices: int, backup_days: int) -> None:

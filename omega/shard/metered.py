@@ -38,14 +38,16 @@ class Metered(SyncApp):
         def answered(reply: Reply) -> None:
             if _LOG.isEnabledFor(logging.DEBUG):
                 SYNC_ID.set(number)  # the loop's turn is that of a tick, and of all who were in it
-            self._figures.bytes_out += len(reply.body)
+                self._log(token, body, reply.status)
             self._count(token, body, reply.status, began_s)
+            self._figures.bytes_out += len(reply.body)
             answer(reply)
 
         try:
             taken = self._app.hand_in(token, body, answered)
         except BaseException:
             self._count(token, body, 0, began_s)
+            self._log(token, body, 0)
             raise
         return taken
 
@@ -60,6 +62,7 @@ class Metered(SyncApp):
             self._figures.bytes_out += len(reply.body)
         finally:
             self._count(token, body, status, began_s)
+            self._log(token, body, status)
         return reply
 
     def artifact(self, name: str) -> Path | None:
@@ -80,6 +83,7 @@ class Metered(SyncApp):
             figures.enrolments[status if status in ENROLMENT_OUTCOMES else 0] += 1
         else:
             figures.challenges += 1
-        if _LOG.isEnabledFor(logging.DEBUG):
-            what = "a sync" if token else "an enrolment"
-            _LOG.debug("%s by %s of %d B was answered %d", what, self._transport, len(body), status)
+
+    def _log(self, token: str, body: bytes, status: int) -> None:
+        what = "a sync" if token else "an enrolment"
+        _LOG.debug("%s by %s of %d B was answered %d", what, self._transport, len(body), status)

@@ -6,9 +6,12 @@ from array import array
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 if TYPE_CHECKING:
     from random import Random
+
+    from omega.core.ports import Bits, Integers
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,14 +89,26 @@ class Budgets:
 
         A day's first push is never refused.
         """
-        if day != self._day:
-            self._day, self._spent = day, array("I")
-        if slot >= len(self._spent):
-            self._spent.extend([0] * (slot + 1 - len(self._spent)))
+        self._reach(slot, day)
         if self._spent[slot] and self._spent[slot] + samples > self._most:
             return False
         self._spent[slot] += samples
         return True
+
+    def spend_all(self, slots: Integers, samples: Integers, day: int) -> Bits:
+        """Do the same for different devices (n,) at once."""
+        self._reach(int(slots.max(initial=0)), day)
+        spent = np.frombuffer(self._spent, np.uint32)
+        before = spent[slots]
+        may: Bits = (before == 0) | (before + samples <= self._most)
+        spent[slots[may]] += samples[may].astype(np.uint32)
+        return may
+
+    def _reach(self, slot: int, day: int) -> None:
+        if day != self._day:
+            self._day, self._spent = day, array("I")
+        if slot >= len(self._spent):
+            self._spent.extend([0] * (slot + 1 - len(self._spent)))
 
     def refund(self, slot: int, samples: int, day: int) -> None:
         """Give back what was spent on this day for samples that the store didn't count."""

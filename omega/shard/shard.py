@@ -218,17 +218,18 @@ class Shard:
         pushes, day = read([one.frame for one in unread]), self._today()
         which = self._intake.plain(pushes) & (pushes.space == self._space)
         which &= _once(slots) & ~np.isin(slots, [move.slot for move in moves])
+        may = np.ones(len(unread), bool)
+        may[which] = self._budgets.spend_all(slots[which], pushes.counts[which], day)
         concluded = []
-        told = zip(*(of.tolist() for of in (which, pushes.counts, pushes.epoch, pushes.known_pull)), strict=True)
-        for place, (one, (is_plain, samples, epoch, known_pull)) in enumerate(zip(unread, told, strict=True)):
+        told = zip(*(of.tolist() for of in (which, may, pushes.counts, pushes.epoch, pushes.known_pull)), strict=True)
+        for one, (is_plain, may_tell, samples, epoch, known_pull) in zip(unread, told, strict=True):
             if not is_plain:
                 self._read_one(one)
-            elif self._budgets.spend(one.slot, samples, day):
+            elif may_tell:
                 concluded.append(partial(self._conclude, _Asked(one.slot, samples, day, epoch, known_pull), one.answer))
             else:
-                which[place] = False
                 tell(one.answer, self._spent())
-        return Plain(self._intake.moves(slots, pushes, which), concluded) if concluded else None
+        return Plain(self._intake.moves(slots, pushes, which & may), concluded) if concluded else None
 
     def _read_one(self, unread: Unread) -> None:
         try:

@@ -93,7 +93,7 @@ class Ticks:
     @property
     def full(self) -> bool:
         """Whether no more may wait."""
-        return self.waiting >= self._most_waiting
+        return len(self._waiting) + len(self._unread) >= self._most_waiting
 
     def hand_in(self, move: Move, concluded: Conclude) -> None:
         """Have a move committed with the next tick; a task for each would take a tenth of a shard's CPU time."""

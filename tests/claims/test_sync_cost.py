@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def test_every_sync_is_acknowledged_and_counted(
     claim: Callable[[Bench], Measured], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("ROUNDS", 2), ("REQUESTS", 512), ("CONNECTIONS", 64)):
+    for name, value in (("ROUNDS", 2), ("MORE_ROUNDS", 2), ("REQUESTS", 512), ("CONNECTIONS", 64)):
         monkeypatch.setattr(sync_cost, name, value)
     settings = resolve({"home": tmp_path}, {}).settings
     with closing(Bench(settings, lambda done, total, what: None)) as bench:

@@ -16,9 +16,10 @@ import numpy as np
 
 from omega.core.errors import WireError
 from omega.core.wire import REPLY_LIMIT, Ack, Pull, Push, Reason, Resync, decode, encode, split
+from omega.fleet.load.plain_frames import PlainFrames
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -84,7 +85,7 @@ class Devices:
         """(n,) `slots` are the shard's numbers of them; with `mixed` some misbehave. They begin to sync `now_s`."""
         count = len(slots)
         self.slots = slots.astype(np.uint32)
-        self._watching, self._header = watching, header
+        self._watching, self._header, self._frames = watching, header, PlainFrames(header)
         self._incarnation = np.full(count, now_s, np.uint32)
         self._version = np.zeros(count, np.uint32)
         self._last = np.zeros(count, np.uint32)
@@ -123,16 +124,30 @@ class Devices:
         last = np.maximum(self._last[devices].astype(np.int64), base + (self._last[devices] <= base))
         last = np.minimum(last, base + MOST_STEPS)
         self._last[devices] = np.maximum(self._last[devices], last)
+        plain = (last == base + 1) & (self._role[devices] != Role.FORGETS)
+        told: list[Told | None] = [None] * len(devices)
+        places = np.flatnonzero(plain)
+        for place, made in zip(places.tolist(), self._plain(np.asarray(devices)[places], base[places]), strict=True):
+            told[place] = made
+        others = [place for place, made in enumerate(told) if made is None]
         wanted = [
-            (device, version)
-            for device, first, end in zip(devices, base.tolist(), last.tolist(), strict=True)
-            for version in range(self._from(device, first), end + 1)
+            (devices[place], version)
+            for place in others
+            for version in range(self._from(devices[place], int(base[place])), int(last[place]) + 1)
         ]
-        drawn = dict(zip(wanted, self._drawn(wanted), strict=True))
+        drawn = dict(zip(wanted, self._drawn(wanted), strict=True)) if wanted else {}
         return [
-            self._push(device, int(first), int(end), drawn)
-            for device, first, end in zip(devices, base, last, strict=True)
+            made or self._push(device, int(first), int(end), drawn)
+            for device, first, end, made in zip(devices, base, last, told, strict=True)
         ]
+
+    def _plain(self, devices: Integers, base: Integers) -> Iterator[Told | None]:
+        """Give what each of (n,) devices tells as the version behind its `base`, as far as that is plain."""
+        drawn, tastes = self._watching.drawn(devices, base + 1), self._watching.tastes(devices)
+        life, pull = self._incarnation[devices].astype(np.int64), self._known_pull[devices].astype(np.int64)
+        frames = self._frames.made(drawn, tastes, life, base, pull)
+        for made, incarnation, version in zip(frames, life.tolist(), base.tolist(), strict=True):
+            yield made and Told(made[0], incarnation, version + 1, made[1], 0)
 
     def warm_up(self) -> None:
         """Make a push that nobody sends: the first one takes 40 ms, in which others would be late."""

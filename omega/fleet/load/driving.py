@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from omega.fleet.load.scenarios import Load
 
 AHEAD_MS = 20
-"""Frames are made so long before they are due: many at once cost a tenth."""
-_LEAST_SLEEP_S, _LONGEST_SLEEP_S = 0.0005, 0.008
+"""Frames are made so long before they are due at least, ..."""
+_AT_ONCE_MS = 40
+"""... and for so long at once: together they cost a third of what each would alone."""
+_LEAST_SLEEP_S, _LONGEST_SLEEP_S = 0.001, 0.008
 _ABUSE_S, _PAUSE_S = 1.0, 1.0
 _OK, _DENIED = 200, 401
 _FAILED = ("broken answer", "an ack of another push")
@@ -49,6 +51,7 @@ class Driver:
         self._came = np.zeros(len(devices), bool)
         self._ended = False
         self._began_s = 0.0
+        self._made_until_ms = 0
         self.carrier: Carrier
 
     @property
@@ -112,8 +115,11 @@ class Driver:
 
     def _prepare(self, passed_s: float) -> None:
         """Make what will leave within the next moment."""
-        until_ms = min(int(passed_s * 1000) + AHEAD_MS, int(self.load.duration_s * 1000))
-        due = self.wheel.turn(until_ms)
+        ahead_ms = int(passed_s * 1000) + AHEAD_MS
+        if ahead_ms <= self._made_until_ms:
+            return
+        self._made_until_ms = min(ahead_ms + _AT_ONCE_MS, int(self.load.duration_s * 1000))
+        due = self.wheel.turn(self._made_until_ms)
         if not due:
             return
         told = self.devices.told([device for device, _ in due])

@@ -7,7 +7,7 @@ all devices that are due at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,17 @@ _64_BITS = (1 << 64) - 1
 _TASTE_WORDS = -(-TASTE_BYTES // 8)
 
 
+class Drawn(NamedTuple):
+    """What n devices have to tell."""
+
+    counts: Integers
+    """(n,) how many of the following (n, MOST_ROWS) are meant."""
+    title: Integers
+    slot: Integers
+    day: Integers
+    success: Integers
+
+
 class Watching:
     """Draws what was watched: titles by Zipf's law, contexts as they come in a week, mostly to the end."""
 
@@ -45,15 +56,22 @@ class Watching:
         self._seed = np.uint64(seed * _GOLDEN & _64_BITS)
         self._taste_seed = np.uint64((seed + 1) * int(_MIX) & _64_BITS)
 
+    def drawn(self, devices: Integers, versions: Integers) -> Drawn:
+        """Return the same as columns; a row may stand twice there."""
+        drawn = _uniform(_words(self._seed, devices, versions, 1 + MOST_ROWS * _DRAWS))
+        count = (1 + drawn[:, 0] * MOST_ROWS).astype(np.int64)
+        title, slot, day, success = drawn[:, 1:].reshape(len(drawn), MOST_ROWS, _DRAWS).transpose(2, 0, 1)
+        return Drawn(
+            count,
+            self._popular[np.searchsorted(self._zipf, title, side="right")],
+            np.searchsorted(self._slots, slot, side="right"),
+            self._today - (day < _YESTERDAY),
+            4 * np.rint(_share(success) * 250).astype(np.int64),
+        )
+
     def rows(self, devices: Integers, versions: Integers) -> list[tuple[Row, ...]]:
         """Return what each of (n,) devices has to tell as the (n,) version: 1 to 5 rows, none twice."""
-        drawn = _uniform(_words(self._seed, devices, versions, 1 + MOST_ROWS * _DRAWS))
-        counts = (1 + drawn[:, 0] * MOST_ROWS).astype(np.int64).tolist()
-        title, slot, day, success = np.moveaxis(drawn[:, 1:].reshape(len(drawn), MOST_ROWS, _DRAWS), 2, 0)
-        titles = self._popular[np.searchsorted(self._zipf, title, side="right")].tolist()
-        slots = np.searchsorted(self._slots, slot, side="right").tolist()
-        days = (self._today - (day < _YESTERDAY)).tolist()
-        successes = (4 * np.rint(_share(success) * 250)).astype(np.int64).tolist()
+        counts, titles, slots, days, successes = (of.tolist() for of in self.drawn(devices, versions))
         tastes = self.tastes(devices)
         told: list[tuple[Row, ...]] = []
         for at, count in enumerate(counts):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Usual(NamedTuple):
-    """Those of a tick's plain moves that are accepted and change nothing but a version, a count and a day."""
+    """Those of a tick's plain moves that are accepted as they are: they begin a life, or go on where the device is."""
 
     which: Bits
     """(n,) of all plain moves."""
@@ -36,20 +36,12 @@ def usual_ones(held: Sequence[Sequence[Any]], plain: PlainMoves, day: int, backu
         return Usual(np.zeros(len(plain), bool), (), [])
     place = np.minimum(np.searchsorted(columns[0], plain.slot), len(held) - 1)
     known, since, incarnation, version, seen, given, taken, horizon, marked, mark = (of[place] for of in columns)
-    which = (known == plain.slot) & (since != FOR_GOOD) & (incarnation == plain.incarnation)
-    which &= (version == plain.base) & (version < plain.version) & (day < marked + backup_days)
-    new = (
-        plain.slot,
-        incarnation,
-        plain.version,
-        np.maximum(seen, day),
-        given + plain.count,
-        taken,
-        horizon,
-        marked,
-        mark,
-    )
-    rows = tuple(of[which] for of in new)
+    anew = (incarnation < plain.incarnation) & (plain.base == 0)
+    goes_on = (incarnation == plain.incarnation) & (version == plain.base) & (day < marked + backup_days)
+    which = (known == plain.slot) & (since != FOR_GOOD) & (plain.base < plain.version) & (anew | goes_on)
+    horizon, marked, mark = (np.where(anew, new, of) for new, of in ((0, horizon), (day, marked), (0, mark)))
+    moved = plain.slot, plain.incarnation, plain.version, np.maximum(seen, day), given + plain.count, taken
+    rows = tuple(of[which] for of in (*moved, horizon, marked, mark))
     told = zip(*(rows[at].tolist() for at in (1, 2, 6)), strict=True)
     return Usual(which, rows, [Standing(Verdict.ACCEPTED, *one) for one in told])
 

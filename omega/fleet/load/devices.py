@@ -9,6 +9,7 @@ the first sync. A test holds the frames against those of real sessions.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,14 +25,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from omega.core.ports import Integers
-    from omega.core.wire import Header, Row
+    from omega.core.wire import Header, Message, Row
     from omega.fleet.load.watching import Watching
 
 VERSION_BITS = 32
 """Below the incarnation, where both are one number."""
 MOST_STEPS = 8
 """Versions in one push at most; with five rows each they fit it."""
-_MOST_PULLS = 64
 _BEHIND = 3
 """Versions that a shard which was put back to a backup has lost of a device."""
 
@@ -96,7 +96,6 @@ class Devices:
         self._failures = np.zeros(count, np.uint8)
         restored = self._role == Role.RESTORED
         self._version[restored] = self._last[restored] = _BEHIND
-        self._pull_ids: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -190,12 +189,11 @@ class Devices:
     def heard(self, device: int, told: Told, body: bytes) -> Heard:
         """Take in the answer to what a device told, and say what it meant."""
         try:
-            receipt_frame, *pulls = split(body, max_bytes=REPLY_LIMIT)
-            receipt = decode(receipt_frame, max_bytes=REPLY_LIMIT)
-            for frame in pulls:
-                self._known_pull[device] = self._pull_id(frame)
+            receipt, pull_id = _heard(body)
         except WireError as error:
             return Heard(reason=f"broken answer ({error.code.name.lower()})")
+        if pull_id is not None:
+            self._known_pull[device] = pull_id
         if isinstance(receipt, Ack):
             return self._acknowledged(device, told, receipt)
         if isinstance(receipt, Resync):
@@ -228,20 +226,18 @@ class Devices:
         self._last[device] = max(self._last[device], self._version[device])
         return Heard(again=True, reason=reason)
 
-    def _pull_id(self, frame: bytes) -> int:
-        """Return a pull's id; all devices get the same bytes, which are read once."""
-        if frame not in self._pull_ids:
-            pull = decode(frame, max_bytes=REPLY_LIMIT)
-            if len(self._pull_ids) >= _MOST_PULLS:
-                self._pull_ids.clear()
-            self._pull_ids[frame] = pull.pull_id if isinstance(pull, Pull) else 0
-        return self._pull_ids[frame]
-
     def failed(self, device: int) -> int:
         """Note that a device got nothing, and return how often in a row."""
         failures = min(int(self._failures[device]) + 1, 255)
         self._failures[device] = failures
         return failures
+
+
+@lru_cache(1_024)
+def _heard(body: bytes) -> tuple[Message, int | None]:
+    """Return what a reply begins with and the last pull's id: many devices get the same bytes. Raises WireError."""
+    receipt, *others = [decode(frame, max_bytes=REPLY_LIMIT) for frame in split(body, max_bytes=REPLY_LIMIT)]
+    return receipt, next((of.pull_id if isinstance(of, Pull) else 0 for of in reversed(others)), None)
 
 
 def _roles(count: int, seed: int) -> NDArray[np.uint8]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 LONGEST_S = 120
 _DIGITS = 3
+_EXACT_BITS = 11
+"""With three digits the library tells numbers below 2^11 apart, and of greater ones the first 11 bits."""
+_AT_ONCE = 1 << 14
 _PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 LATE_SHARE = 0.01
 LATE_LEAST = 10
@@ -29,27 +32,40 @@ class Latency:
     def __init__(self) -> None:
         """Begin empty."""
         self._kept: Any = HdrHistogram(1, LONGEST_S * 1_000_000, _DIGITS)
+        self._recent = array("d")
 
     def record(self, seconds: float) -> None:
-        """Count one; 1.4 us."""
-        self._kept.record_value(min(max(int(seconds * 1e6), 1), LONGEST_S * 1_000_000))
+        """Count one; .1 us, and as much again once it is added."""
+        self._recent.append(seconds)
+        if len(self._recent) >= _AT_ONCE:
+            self._added()
+
+    def _added(self) -> Any:
+        """Return the library's histogram with all in it: those of one bucket, which it takes for the same, at once."""
+        us = np.clip(np.frombuffer(self._recent) * 1e6, 1, LONGEST_S * 1_000_000).astype(np.int64)
+        self._recent = array("d")
+        shift = np.maximum(np.frexp(us)[1] - _EXACT_BITS, 0)
+        values, counts = np.unique(us >> shift << shift, return_counts=True)
+        for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+            self._kept.record_value(value, count)
+        return self._kept
 
     def percentiles(self) -> Percentiles:
         """Return what is shown of it; as the library's own, whose walk over all buckets takes 5 ms."""
-        counts = np.asarray(self._kept.counts)
-        total = int(self._kept.total_count)
+        kept = self._added()
+        counts, total = np.asarray(kept.counts), int(kept.total_count)
         if not total:
             return Percentiles()
         sums = np.cumsum(counts)
         wanted = [max(int(share / 100 * total + 0.5), 1) for share in _PERCENTILES]
-        found = [self._kept.get_value_from_index(int(at)) for at in np.searchsorted(sums, wanted)]
-        tops = [self._kept.get_highest_equivalent_value(value) for value in found]
-        return Percentiles(*(value / 1000 for value in (*tops, self._kept.get_max_value())))
+        found = [kept.get_value_from_index(int(at)) for at in np.searchsorted(sums, wanted)]
+        tops = [kept.get_highest_equivalent_value(value) for value in found]
+        return Percentiles(*(value / 1000 for value in (*tops, kept.get_max_value())))
 
     @property
     def curve(self) -> list[tuple[float, float]]:
         """Percentiles and milliseconds, ascending, for a plot."""
-        items = self._kept.get_percentile_iterator(5)
+        items = self._added().get_percentile_iterator(5)
         return [(float(item.percentile_level_iterated_to), item.value_iterated_to / 1000) for item in items]
 
 

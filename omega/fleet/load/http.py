@@ -11,7 +11,7 @@ import os
 import ssl
 import time
 from collections import deque
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from omega.core.ports import MAX_REPLY_BYTES
@@ -246,7 +246,7 @@ class _Connection(asyncio.Protocol):
                 self._break()
             return False
         try:
-            self._head = _read(bytes(self._data[:at]).lower())
+            self._head = _read(bytes(self._data[:at]))
         except ValueError:
             self._break()
             return False
@@ -279,9 +279,10 @@ class _Connection(asyncio.Protocol):
         self._pool.ended(self, visit, heard=bool(self._data) or self._head is not None)
 
 
+@lru_cache(256)
 def _read(head: bytes) -> tuple[int, int, float]:
-    """Return status, length and retry-after of a head in lower case. Raises ValueError."""
-    status_line, *lines = head.split(b"\r\n")
+    """Return status, length and retry-after of a head; a server's answers mostly have the same. Raises ValueError."""
+    status_line, *lines = head.lower().split(b"\r\n")
     if not status_line.startswith(b"http/1.1 "):
         raise ValueError(status_line)
     fields = dict(line.split(b": ", 1) for line in lines)

@@ -31,10 +31,21 @@ class Killable:
     def __init__(self, store: SqliteShardStore, file: Path) -> None:
         """Pass all calls on to a store that is kept in a file."""
         self._store, self._file, self.is_dead = store, file, False
+        self.committed: Callable[[Tick], None] = lambda tick: None
+        """Called when a tick is stored, before anybody hears of it."""
 
     def __getattr__(self, name: str) -> Any:
         """Return the store's own method."""
         return getattr(self._store, name)
+
+    def commit(self, tick: Tick) -> list[Standing]:
+        """Commit a tick."""
+        standings = self._stored(tick)
+        self.committed(tick)
+        return standings
+
+    def _stored(self, tick: Tick) -> list[Standing]:
+        return self._store.commit(tick)
 
     def kill(self) -> None:
         """Let the file as it is on the disk be all that is left."""
@@ -58,8 +69,7 @@ class DropsOne(Killable):
         super().__init__(store, file)
         self._seen = seen
 
-    def commit(self, tick: Tick) -> list[Standing]:
-        """Commit a tick without some of its contributions."""
+    def _stored(self, tick: Tick) -> list[Standing]:
         return self._store.commit(Tick(tick.day, [self._without(move) for move in tick.all_moves()]))
 
     def _without(self, move: Move) -> Move:
@@ -70,8 +80,7 @@ class DropsOne(Killable):
 class TakesTwice(Killable):
     """Takes back twice what a TV takes back once."""
 
-    def commit(self, tick: Tick) -> list[Standing]:
-        """Commit a tick with its retractions doubled."""
+    def _stored(self, tick: Tick) -> list[Standing]:
         return self._store.commit(Tick(tick.day, [_doubled(move) for move in tick.all_moves()]))
 
 
@@ -84,12 +93,11 @@ class AnswersEarly(Killable):
         self._ticks, self._is_unsafe = 0, False
         self._before = file.with_suffix(".before")
 
-    def commit(self, tick: Tick) -> list[Standing]:
-        """Commit a tick; keep the file as it was before, if this one isn't to be durable."""
+    def _stored(self, tick: Tick) -> list[Standing]:
         self._ticks += 1
         self._is_unsafe = self._ticks % _UNSAFE_EVERY == 0
         if self._is_unsafe:
-            self._before.unlink(missing_ok=True)
+            self._before.unlink(missing_ok=True)  # the file as it was stays, if this tick isn't to be durable
             self._store.backup(self._before)
         return self._store.commit(tick)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.identity.keyring import KeyRing
     from omega.core.ports import Reply
-    from omega.core.shard_records import DeviceRow
+    from omega.core.shard_records import DeviceRow, Tick
     from omega.simulation.planted import Killable, StoreOf
 
 SERVICE = Service(tick_s=300.0, pull_s=3_600.0)
@@ -106,6 +106,25 @@ class SimulatedShard:
         ending = asyncio.ensure_future(self._shard.close())  # only lets its timers run out
         self._ending.add(ending)
         ending.add_done_callback(self._ended)
+
+    async def kill_untold(self) -> bool:
+        """End this life between its next commit of anything and the answers; say whether there was one in time."""
+        loop = asyncio.get_running_loop()
+        died: asyncio.Future[None] = loop.create_future()
+
+        def committed(tick: Tick) -> None:
+            if tick.slots() and not died.done():
+                died.set_result(None)
+                loop.call_soon(self.kill)  # once the commit has returned, and before anybody hears of it
+
+        self.store.committed = committed
+        try:
+            await asyncio.wait_for(died, 3 * SERVICE.tick_s)
+        except TimeoutError:
+            self.kill()
+            return False
+        await asyncio.sleep(0)
+        return True
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)

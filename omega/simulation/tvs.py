@@ -43,6 +43,7 @@ class Fault(StrEnum):
     FORGED = "forged tokens"
     LATE = "questions heard late"
     KILLED = "shards killed"
+    UNTOLD = "shards killed between a commit and its answers"
     RESTORED = "shards put back to a backup"
     CUT_OFF = "partitions"
     SKEWED = "clocks set wrong"

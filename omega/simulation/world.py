@@ -57,7 +57,7 @@ _AT_HOME = {
     Fault.RESET: 0.0002,
 }
 """Chances of a visit."""
-_KILLS, _BACKUPS, _RESTORES = 5, 4, 0.7
+_KILLS, _UNTOLD, _BACKUPS, _RESTORES = 5, 2, 4, 0.7
 """Of a shard and day, in the mean."""
 
 
@@ -248,16 +248,21 @@ class World:
     async def _fate_of(self, shard: SimulatedShard, begins_s: float) -> None:
         """Let a shard be killed, backed up and put back, at moments of its own."""
         restores = self._random.random() < _RESTORES
-        acts = [shard.kill] * _KILLS + [shard.back_up] * _BACKUPS + ([None] if restores else [])
+        acts: list[Fault | None] = [Fault.KILLED] * _KILLS + [Fault.UNTOLD] * _UNTOLD + [None] * _BACKUPS
+        acts += [Fault.RESTORED] if restores else []
         moments = sorted((self._random.uniform(0, _EVENING_S), at) for at in range(len(acts)))
         for at_s, at in moments:
             await asyncio.sleep(max(begins_s + at_s - self._loop.time(), 0))
-            act = acts[at]
-            if act is None:
-                self.faults[Fault.RESTORED] += await shard.restore(self._random)
-                self._believe(shard)
-            else:
-                act()
+            match acts[at]:
+                case Fault.KILLED:
+                    shard.kill()
+                case Fault.UNTOLD:
+                    self.faults[Fault.UNTOLD] += await shard.kill_untold()
+                case Fault.RESTORED:
+                    self.faults[Fault.RESTORED] += await shard.restore(self._random)
+                    self._believe(shard)
+                case _:
+                    shard.back_up()
             if not shard.runs:
                 self.faults[Fault.KILLED] += 1
                 await asyncio.sleep(self._random.uniform(1, 2 * SERVICE.tick_s))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 
 import msgspec
@@ -31,6 +34,16 @@ def test_all_holds_and_the_same_seed_plays_the_same() -> None:
     other = simulate(msgspec.structs.replace(SMALL, seed=6), EXAMPLE)
     assert other.offences == []
     assert other.digest != played.digest
+
+
+def test_another_process_that_hashes_otherwise_plays_the_same() -> None:
+    digests = set()
+    for hashing in ("1", "2"):
+        command = [sys.executable, "-m", "omega_cli", "simulate", "--devices", "60", "--days", "1", "--json"]
+        environment = {**os.environ, "PYTHONHASHSEED": hashing}
+        found = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=120)
+        digests.add(msgspec.json.decode(found.stdout)["digest"])
+    assert digests == {simulate(Asked(devices=60, days=1), EXAMPLE).digest}
 
 
 def test_everything_goes_wrong_in_time() -> None:

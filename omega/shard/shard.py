@@ -5,58 +5,32 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from array import array
-from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-from msgspec.structs import replace
-
-from omega.core.errors import InputError, StoreError, WireError
-from omega.core.ports import MAX_FRAME_BYTES
-from omega.core.shard_records import DAY_S, TASTE_BYTES, Move, Verdict
-from omega.core.wire import Ack, Header, Push, Reason, Resync, decode
-from omega.shard.answers import Answer, NoPushError, Refusal, Refused
-from omega.shard.columns import WORTH_WHILE, read
+from omega.core.errors import StoreError
+from omega.core.shard_records import DAY_S
+from omega.core.wire import Header, Push
+from omega.shard.answers import Answer, Refusal, Refused
 from omega.shard.intake import Intake
-from omega.shard.pacing import Allowance, Budgets, Service, spread
+from omega.shard.pacing import Allowance, Service
 from omega.shard.pulls import Board, Pulls
 from omega.shard.recorder import Recorder
-from omega.shard.ticks import Plain, Ticks, Unread, tell
+from omega.shard.syncs import Syncs
+from omega.shard.ticks import Ticks, Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection
 
     from omega.core.catalog import Catalog
     from omega.core.errors import OmegaError
     from omega.core.identity.admission import Candidate
-    from omega.core.ports import Bits, Integers, ShardStore
+    from omega.core.ports import ShardStore
     from omega.core.privacy import Account
-    from omega.core.shard_records import Standing
-    from omega.core.wire import Artifact, Pull
-    from omega.shard.answers import Receipt
+    from omega.core.wire import Artifact
     from omega.shard.boards import Merged
 
 T = TypeVar("T")
-
-_WAIT_S = 3_600
-"""When a device that contributed a day's samples is to come again: it may take that long a few times."""
-_RECEIVED = Verdict.ACCEPTED, Verdict.DUPLICATE, Verdict.BEHIND
-
-
-class _Asked(NamedTuple):
-    """What of a sync its answer depends on."""
-
-    slot: int
-    samples: int
-    day: int
-    epoch: int
-    known_pull: int
-    asks: bytes = b""
-    reason: Reason | None = None
-    """Why nothing of it could be read."""
-    resolved: tuple[tuple[int, int], ...] = ()
 
 
 class Shard:
@@ -84,9 +58,9 @@ class Shard:
         self.recorder = recorder or Recorder()
         """What this worker counts of its own work."""
         self._ticks = Ticks(store, self._today, self.service, self.recorder)
-        self._ticks.committed, self._ticks.read = self._pull_is_old, self._read
-        self._allowance, self._budgets = Allowance(self.service.pace), Budgets(self.service.day_samples)
-        self._asked = array("H")  # by device, the day of its last question for similar titles
+        self._ticks.committed = self._pull_is_old
+        self._syncs = Syncs(self._ticks, space, self.service, self._random, self._today)
+        self._allowance = Allowance(self.service.pace)
         self._artifacts: tuple[Artifact, ...] = ()
         self._experiments: Collection[int] = frozenset()
         self._merged: Merged | None = None
@@ -94,7 +68,6 @@ class Shard:
         self._making: asyncio.TimerHandle | None = None
         self._made_at = -math.inf
         self._read_by(Intake(catalog, key))
-        self._pulls: Pulls
 
     async def start(self) -> None:
         """Make the first pull. Raises StoreError."""
@@ -119,7 +92,7 @@ class Shard:
     @property
     def header(self) -> Header:
         """What this shard's frames begin with."""
-        return self._header
+        return self._syncs.header
 
     @property
     def privacy(self) -> Account | None:
@@ -140,7 +113,7 @@ class Shard:
         if refusal := self._refusal(slot):
             answer(Answer(refusal))
         else:
-            self._count(slot, push, answer)
+            self._syncs.count(slot, push, answer)
 
     def hand_in_frame(self, slot: int, frame: bytes, answer: Callable[[Answer | OmegaError], None]) -> None:
         """Do the same with a frame, which is read with its tick; one that is no push is answered by the error."""
@@ -151,7 +124,7 @@ class Shard:
 
     def failed(self) -> Answer:
         """Return what is answered when the store can't be asked."""
-        return Answer(self._refused(Refusal.STORE))
+        return Answer(self._syncs.refused(Refusal.STORE))
 
     async def admit(self, candidate: Candidate) -> tuple[int, int] | None:
         """Return a device's slot, and since when its tokens count; None when the shard is full.
@@ -167,11 +140,11 @@ class Shard:
     def set_artifacts(self, artifacts: tuple[Artifact, ...]) -> None:
         """Name these files in every pull from now on."""
         self._artifacts = artifacts
-        self._show(self._pulls.board)
+        self._show(self._syncs.pulls.board)
 
     def set_experiments(self, codes: Collection[int]) -> None:
         """Count from now on what devices tell of these experiments alone."""
-        self._experiments = self._intake.experiments = codes
+        self._experiments = self._syncs.intake.experiments = codes
 
     async def set_merged(self, merged: Merged | None) -> None:
         """Tell from now on what all shards say together; with None, what this one has itself. Raises StoreError."""
@@ -190,7 +163,7 @@ class Shard:
     async def make_pull(self) -> None:
         """Make the pull from what is stored now. Raises StoreError."""
         self._made_at = asyncio.get_running_loop().time()
-        known, counts, merged = self._intake.ordinals, self._intake.counts, self._merged
+        known, counts, merged = self._syncs.intake.ordinals, self._syncs.intake.counts, self._merged
         await self._ticks.call(lambda store: store.fold(known))
         self._show(await self._ticks.call(lambda store: Board.read(store, self._today(), counts, merged)))
 
@@ -206,119 +179,17 @@ class Shard:
             self._making.cancel()
         await self._ticks.close()
 
-    # --- one sync ---
-
-    def _read(self, unread: Sequence[Unread], moves: Sequence[Move]) -> Plain | None:
-        """Return the plain ones of a tick's frames; have all others counted one by one."""
-        if len(unread) < WORTH_WHILE:
-            for one in unread:
-                self._read_one(one)
-            return None
-        slots = np.fromiter((one.slot for one in unread), np.int64, len(unread))
-        pushes, day = read([one.frame for one in unread]), self._today()
-        which = self._intake.plain(pushes) & (pushes.space == self._space)
-        which &= _once(slots) & ~np.isin(slots, [move.slot for move in moves])
-        may = np.ones(len(unread), bool)
-        may[which] = self._budgets.spend_all(slots[which], pushes.counts[which], day)
-        concluded = []
-        told = zip(*(of.tolist() for of in (which, may, pushes.counts, pushes.epoch, pushes.known_pull)), strict=True)
-        for one, (is_plain, may_tell, samples, epoch, known_pull) in zip(unread, told, strict=True):
-            if not is_plain:
-                self._read_one(one)
-            elif may_tell:
-                concluded.append(partial(self._conclude, _Asked(one.slot, samples, day, epoch, known_pull), one.answer))
-            else:
-                tell(one.answer, self._spent())
-        return Plain(self._intake.moves(slots, pushes, which & may), concluded) if concluded else None
-
-    def _read_one(self, unread: Unread) -> None:
-        try:
-            push = decode(unread.frame, max_bytes=MAX_FRAME_BYTES)
-            if not isinstance(push, Push):
-                raise NoPushError
-            self._count(unread.slot, push, partial(tell, unread.answer))
-        except (InputError, WireError) as error:
-            tell(unread.answer, error)
-
-    def _count(self, slot: int, push: Push, answer: Callable[[Answer], None]) -> None:
-        """Have a push counted with the next tick. Raises InputError."""
-        if push.asks and len(push.asks) != TASTE_BYTES:
-            raise InputError(f"a question has {len(push.asks)} bytes, allowed {TASTE_BYTES}: send a taste code")
-        intake = self._intake
-        reason = self._misread(push)
-        move = Move(slot, push.incarnation, 0, 0) if reason else intake.move(slot, push)  # the former only asks
-        day, samples = self._today(), len(move.contributed)
-        if not self._budgets.spend(slot, samples, day):
-            answer(self._spent())
-            return
-        resolved = () if reason else intake.resolved(push)
-        asked = _Asked(slot, samples, day, push.header.epoch, push.known_pull, push.asks, reason, resolved)
-        self._ticks.hand_in(move, partial(self._conclude, asked, answer))
-
-    def _conclude(self, asked: _Asked, answer: Callable[[Answer], None], standing: Standing | None) -> None:
-        """Answer a sync that was counted, or couldn't be."""
-        if standing is None or standing.verdict is not Verdict.ACCEPTED:
-            self._budgets.refund(asked.slot, asked.samples, asked.day)
-        receipt = self._receipt(asked, standing)
-        answer(Answer(receipt, self._pull(asked) if isinstance(receipt, Ack) else None))
+    # --- the door ---
 
     def _refusal(self, slot: int) -> Refused | None:
         """Return why the device can't be taken now, if so."""
         if self._draining:
-            return self._refused(Refusal.DRAINING)
+            return self._syncs.refused(Refusal.DRAINING)
         if self._ticks.full:
-            return self._refused(Refusal.BUSY)
+            return self._syncs.refused(Refusal.BUSY)
         if wait_s := self._allowance.wait_s(slot, asyncio.get_running_loop().time()):
             return Refused(Refusal.TOO_OFTEN, math.ceil(wait_s))
         return None
-
-    def _refused(self, reason: Refusal) -> Refused:
-        return Refused(reason, spread(self.service.retry_s, 0.5, self._random))
-
-    def _spent(self) -> Answer:
-        """Return what a device hears that contributed a day's samples."""
-        return Answer(Refused(Refusal.TOO_OFTEN, spread(_WAIT_S, 0.5, self._random)))
-
-    def _misread(self, push: Push) -> Reason | None:
-        if push.header.space != self._space:
-            rows = (*push.contributed, *push.retracted)
-            if push.asks or any(row.taste for row in rows):
-                return Reason.SPACE
-        return self._intake.misread(push)
-
-    def _receipt(self, asked: _Asked, standing: Standing | None) -> Receipt:
-        if standing is None:
-            return self._refused(Refusal.STORE)
-        if standing.verdict is Verdict.STRANGER:
-            return self._refused(Refusal.STRANGER)
-        header, incarnation, version = self._header, standing.incarnation, standing.version
-        if standing.verdict not in _RECEIVED or asked.reason:
-            why = Reason.GAP if standing.verdict is Verdict.STALE else asked.reason or Reason.GAP
-            return Resync(header=header, incarnation=incarnation, version=version, reason=why)
-        return Ack(
-            header=header,
-            incarnation=incarnation,
-            version=version,
-            horizon=standing.horizon,
-            next_sync_s=self.service.pace.next_sync_s(self._pulls.board.devices, self._random),
-            similar_allowed=not asked.asks and self._may_ask(asked),
-            resolved=asked.resolved,
-        )
-
-    def _pull(self, asked: _Asked) -> Pull | None:
-        """Return the pull unless the device has it; with an answer of its own when it may ask."""
-        pull = self._pulls.of(asked.epoch)
-        if asked.asks and self._may_ask(asked):
-            self._asked[asked.slot] = asked.day
-            return replace(pull, similar=self._pulls.board.similar(asked.asks, self._pulls.titles(asked.epoch)))
-        return None if pull.pull_id == asked.known_pull else pull
-
-    def _may_ask(self, asked: _Asked) -> bool:
-        """Say whether the device didn't ask today; a restart forgets who did."""
-        slot = asked.slot
-        if slot >= len(self._asked):
-            self._asked.extend([0] * (slot + 1 - len(self._asked)))
-        return self._asked[slot] != asked.day
 
     # --- the pull ---
 
@@ -326,12 +197,14 @@ class Shard:
         return int(self._now() // DAY_S)
 
     def _read_by(self, intake: Intake) -> None:
-        self._intake = intake
         intake.experiments = self._experiments
-        self._header = Header(space=self._space, lineage=intake.lineage, epoch=intake.epoch)
+        self._syncs.intake, self._syncs.header = (
+            intake,
+            Header(space=self._space, lineage=intake.lineage, epoch=intake.epoch),
+        )
 
     def _show(self, board: Board) -> None:
-        self._pulls = Pulls(board, self._header, self._intake.counts, self._artifacts)
+        self._syncs.pulls = Pulls(board, self.header, self._syncs.intake.counts, self._artifacts)
 
     def _pull_is_old(self) -> None:
         """After each tick: have the pull made again, as soon as it may be."""
@@ -344,13 +217,6 @@ class Shard:
         self._making = None
         making = asyncio.ensure_future(self.make_pull())
         making.add_done_callback(_noticed)
-
-
-def _once(slots: Integers) -> Bits:
-    """Return (n,) which of these stand here once."""
-    _, place, times = np.unique(slots, return_inverse=True, return_counts=True)
-    found: Bits = times[place.reshape(-1)] == 1
-    return found
 
 
 def _noticed(making: asyncio.Task[None]) -> None:

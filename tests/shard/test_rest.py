@@ -243,7 +243,7 @@ def test_only_what_three_households_support_is_told(store: ShardStore, tmp_path:
 
     async def play(managed: Managed) -> None:
         await managed.shard.make_pull()
-        pull = managed.shard._pulls.of(CATALOG.epoch)
+        pull = managed.shard._syncs.pulls.of(CATALOG.epoch)
         expected = [(f"t{t.title}", t.households, t.success, t.momentum) for t in pull.trending]
         assert {row[0] for row in expected} == {"t1", "t2", "t3", "t4"}
         rows = (await managed.ask("/api/v1/trending")).json["trending"]

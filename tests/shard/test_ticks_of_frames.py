@@ -13,7 +13,7 @@ from omega.core.errors import WireError
 from omega.core.testing.shard_contract import TODAY, an_id, sums_of
 from omega.core.types import title_key
 from omega.core.wire import Ack, Push, Reason, Resync, Row, encode, title_hash
-from omega.shard import columns, shard
+from omega.shard import columns, syncs
 from omega.shard.answers import Answer, NoPushError, Refusal, Refused
 from omega.shard.pacing import Pace, Service
 from omega_storage.shard_sqlite import SqliteShardStore
@@ -108,7 +108,7 @@ def test_frames_read_at_once_are_answered_and_counted_like_those_read_one_by_one
     sent = frames()
     assert len(sent) > columns.WORTH_WHILE
     at_once = told(tmp_path / "at-once.db", sent)
-    monkeypatch.setattr(shard, "WORTH_WHILE", 1 << 20)
+    monkeypatch.setattr(syncs, "WORTH_WHILE", 1 << 20)
     singly = told(tmp_path / "singly.db", sent)
     assert len(at_once[0]) == len(sent)
     assert settled(at_once[0]) == settled(singly[0])
@@ -136,7 +136,7 @@ def test_a_days_samples_are_spent_alike(tmp_path: Path, monkeypatch: pytest.Monk
         found.append({slot: type(of.receipt) for slot, of in heard.items() if isinstance(of, Answer)})
 
     for name, worth in (("at-once.db", 1), ("singly.db", 1 << 20)):
-        monkeypatch.setattr(shard, "WORTH_WHILE", worth)
+        monkeypatch.setattr(syncs, "WORTH_WHILE", worth)
         store = SqliteShardStore.open(tmp_path / name)
         store.enrol([an_id(slot) for slot in range(DEVICES)], 0)
         on_shard(store, play, service=SERVICE)

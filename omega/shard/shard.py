@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from omega.core.identity.admission import Candidate
     from omega.core.ports import ShardStore
     from omega.core.privacy import Account
-    from omega.core.wire import Artifact
+    from omega.core.wire import Artifact, Pull
     from omega.shard.boards import Merged
 
 T = TypeVar("T")
@@ -93,6 +93,11 @@ class Shard:
     def header(self) -> Header:
         """What this shard's frames begin with."""
         return self._syncs.header
+
+    @property
+    def pull(self) -> Pull:
+        """What is told to every device that has the newest catalog."""
+        return self._syncs.pulls.of(self.header.epoch)
 
     @property
     def privacy(self) -> Account | None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.records import Contribution
     from omega.core.shard_records import DeviceRow
+    from omega.core.wire import Pull
+    from omega.simulation.greedy import Greedy
     from omega.simulation.shards import SimulatedShard
     from omega.simulation.tvs import TV
     from omega_storage.ledger_memory import MemoryLedger
@@ -33,20 +35,22 @@ class Counted(NamedTuple):
         """Return that of a shard that nobody told anything."""
         return cls(Counter(), Counter(), defaultdict(set))
 
-    def add(self, tv: int, ordinal: int, row: Contribution) -> None:
-        """Count a row of a TV."""
-        for key in ((ordinal, row.slot), (ordinal, ALL_SLOTS)):
+    def add(self, household: int, ordinal: int, slot: int, success_milli: int) -> None:
+        """Count a sample of a household."""
+        for key in ((ordinal, slot), (ordinal, ALL_SLOTS)):
             self.samples[key] += 1
-            self.success_milli[key] += row.success_milli
-            self.households[key].add(tv)
+            self.success_milli[key] += success_milli
+            self.households[key].add(household)
 
 
 class Checks:
     """Compares shards with TVs."""
 
-    def __init__(self, catalog: Catalog, tvs: Sequence[TV], shards: Sequence[SimulatedShard]) -> None:
-        """Remember how titles are numbered."""
-        self._tvs, self._shards = tvs, shards
+    def __init__(
+        self, catalog: Catalog, tvs: Sequence[TV], greedy: Sequence[Greedy], shards: Sequence[SimulatedShard]
+    ) -> None:
+        """Remember how titles are numbered; each shard has one `greedy` device."""
+        self._tvs, self._greedy, self._shards = tvs, greedy, shards
         self._ordinals: Mapping[int, int] = {title_key(title.id): at for at, title in enumerate(catalog)}
         self._ended = [Counted.nothing() for _ in shards]
         """What the lives that ended by a reset had told, which stays."""
@@ -55,13 +59,20 @@ class Checks:
         """Keep what a TV told that is about to begin anew; all of it is acknowledged, and in every backup."""
         for shard, ended in zip(self._shards, self._ended, strict=True):
             for row in _counted(tv.ledger, shard.name, shard.row(tv.slots[shard.number])):
-                ended.add(tv.number, self._ordinals[row.title_key], row)
+                ended.add(tv.number, self._ordinals[row.title_key], row.slot, row.success_milli)
 
-    def offences(self) -> list[str]:
-        """Return what is wrong now, in words; shards must have answered all that they were asked."""
-        return [offence for shard in self._shards for offence in self._of(shard)]
+    def offences(self, pulls: Sequence[Pull]) -> list[str]:
+        """Return what is wrong now, in words; shards must have answered all that they were asked.
 
-    def _of(self, shard: SimulatedShard) -> list[str]:
+        `pulls` are what they tell now, one a shard.
+        """
+        return [
+            offence
+            for of, pull in zip(self._shards, pulls, strict=True)
+            for offence in [*of.offences, *self._of(of, pull)]
+        ]
+
+    def _of(self, shard: SimulatedShard, pull: Pull) -> list[str]:
         ended = self._ended[shard.number]
         must = Counted(ended.samples.copy(), ended.success_milli.copy(), defaultdict(set))
         for key, told in ended.households.items():
@@ -73,8 +84,12 @@ class Checks:
             if (row.incarnation, row.version) < heard:
                 found.append(f"{shard.name} told TV {tv.number} {heard}, and stands at {row.incarnation, row.version}")
             for line in _counted(tv.ledger, shard.name, row):
-                must.add(tv.number, self._ordinals[line.title_key], line)
+                must.add(tv.number, self._ordinals[line.title_key], line.slot, line.success_milli)
+        greedy = self._greedy[shard.number]
+        for claim in greedy.counted(shard.row(greedy.slot).version):
+            must.add(greedy.number, claim.title, claim.slot, claim.success)
         found += self._sums(shard, must)
+        found += [f"{shard.name} tells {told}" for told in shown_of_too_few(pull, must.households)]
         return found[:_MOST_TOLD]
 
     def _sums(self, shard: SimulatedShard, must: Counted) -> Iterator[str]:
@@ -97,6 +112,14 @@ def _counted(ledger: MemoryLedger, shard: str, row: DeviceRow) -> Iterator[Contr
             continue
         if line.retracted_in is None or (line.bound[1], line.retracted_in) > at:
             yield line.row
+
+
+def shown_of_too_few(pull: Pull, households: Mapping[tuple[int, int], set[int]]) -> Iterator[str]:
+    """Yield what a pull tells though too few households watched it; `households` by (ordinal, context)."""
+    for trend in pull.trending:
+        key = trend.title, ALL_SLOTS if trend.slot is None else trend.slot
+        if (watched := len(households.get(key, ()))) < LEAST_HOUSEHOLDS:
+            yield f"every TV of (title, context) {key}, which {watched} households watched"
 
 
 def unsettled(tvs: Sequence[TV]) -> list[str]:

@@ -1,18 +1,18 @@
-"""Stores that a simulation meets: one that can be killed, and three with a bug in it, to see that it is found."""
+"""Stores that a simulation meets: one that can be killed, and some with a bug in it, to see that it is found."""
 
 from __future__ import annotations
 
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from msgspec.structs import replace
 
 from omega.core.errors import StoreError
-from omega.core.shard_records import Tick
+from omega.core.shard_records import ALL_SLOTS, HALF_LIVES_DAYS, LEAST_HOUSEHOLDS, Shown, Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from omega.core.shard_records import Move, Standing
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EVERY = 10_000
 """One contribution in so many meets the first bug."""
 _UNSAFE_EVERY = 3
+_HIGH = (1e6,) * len(HALF_LIVES_DAYS)
 
 
 class Killable:
@@ -31,7 +32,7 @@ class Killable:
     def __init__(self, store: SqliteShardStore, file: Path) -> None:
         """Pass all calls on to a store that is kept in a file."""
         self._store, self._file, self.is_dead = store, file, False
-        self.committed: Callable[[Tick], None] = lambda tick: None
+        self.committed: Callable[[Tick, Sequence[Standing]], None] = lambda tick, standings: None
         """Called when a tick is stored, before anybody hears of it."""
 
     def __getattr__(self, name: str) -> Any:
@@ -41,7 +42,7 @@ class Killable:
     def commit(self, tick: Tick) -> list[Standing]:
         """Commit a tick."""
         standings = self._stored(tick)
-        self.committed(tick)
+        self.committed(tick, standings)
         return standings
 
     def _stored(self, tick: Tick) -> list[Standing]:
@@ -108,6 +109,16 @@ class AnswersEarly(Killable):
             self._before.replace(self._file)
 
 
+class TellsOfTwo(Killable):
+    """Has a title told of two households, as if it were the trendiest."""
+
+    def trending(self, most: int, titles: int) -> list[Shown]:
+        """Return what may be shown, and such a title."""
+        two = (row for row in self.aggregates() if row.slot == ALL_SLOTS and row.now.households == LEAST_HOUSEHOLDS - 1)
+        high = [Shown(row.title, row.slot, replace(row.now, trends=_HIGH)) for row in islice(two, 1)]
+        return [*high, *self._store.trending(most, titles)][:most]
+
+
 def _fail(*_: object, **__: object) -> NoReturn:
     raise StoreError("the simulated shard is gone: this is never seen outside")
 
@@ -128,7 +139,8 @@ def planted(bug: str | None) -> StoreOf:
     """Return what wraps the stores of one simulation: with a bug of BUGS, or none."""
     if bug == "aggregate":
         return partial(DropsOne, seen=count())
-    return {None: Killable, "early-ack": AnswersEarly, "double-retraction": TakesTwice}[bug]
+    return {"early-ack": AnswersEarly, "double-retraction": TakesTwice, "crowd": TellsOfTwo}.get(bug or "", Killable)
 
 
-BUGS = "aggregate", "early-ack", "double-retraction"
+BUGS = "aggregate", "early-ack", "double-retraction", "limit", "crowd"
+"""The fourth is one of a shard's budgets, which aren't kept."""

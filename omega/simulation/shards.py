@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from omega.core.identity.tokens import Tokens
-from omega.core.shard_records import DAY_S, TASTE_SPACE
+from omega.core.shard_records import DAY_S, TASTE_SPACE, Verdict
 from omega.core.wire import space_code
 from omega.shard.app import ShardApp
 from omega.shard.pacing import Service
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from omega.core.catalog import Catalog
     from omega.core.identity.keyring import KeyRing
     from omega.core.ports import Reply
-    from omega.core.shard_records import DeviceRow, Tick
+    from omega.core.shard_records import DeviceRow, Standing, Tick
+    from omega.core.wire import Header, Pull
     from omega.simulation.planted import Killable, StoreOf
 
 SERVICE = Service(tick_s=300.0, pull_s=3_600.0)
@@ -44,8 +48,10 @@ class SimulatedShard:
         ring: KeyRing,
         now: Callable[[], float],
         store: StoreOf,
+        *,
+        day_samples: int = SERVICE.day_samples,
     ) -> None:
-        """`store` wraps the database of each life."""
+        """`store` wraps the database of each life; `day_samples` is what a shard takes of a device in a day."""
         self.number, self.name = number, f"shard-{number}"
         self._file, self._catalog, self._ring, self._now = folder / f"{self.name}.db", catalog, ring, now
         self._wrap, self._lives = store, 0
@@ -53,6 +59,11 @@ class SimulatedShard:
         self._since = int(now())
         self._tokens = Tokens(ring, number, lambda slot: self._since)
         self._ending: set[asyncio.Task[None]] = set()
+        self._service = replace(SERVICE, day_samples=day_samples)
+        self._dies: asyncio.Future[None] | None = None
+        self._day, self._given = 0, Counter[int]()
+        self.offences: list[str] = []
+        """What was seen of its commits."""
         self._app: ShardApp | None = None
         self._shard: Shard
         self.store: Killable
@@ -78,13 +89,15 @@ class SimulatedShard:
         """Serve what is on the disk."""
         self._lives += 1
         self.store = store = self._wrap(SqliteShardStore.open(self._file, backup_days=BACKUP_DAYS), self._file)
+        store.committed = self._committed
+        self._given.clear()  # a shard that was started has forgotten who gave how much today
         random, space = Random(self.number * 1_000 + self._lives), space_code(TASTE_SPACE)  # noqa: S311
         self._shard = Shard(
             store,  # type: ignore[arg-type]
             self._catalog,
             _TAG_KEY,
             space=space,
-            service=SERVICE,
+            service=self._service,
             now=self._now,
             random=random,
         )
@@ -109,27 +122,47 @@ class SimulatedShard:
 
     async def kill_untold(self) -> bool:
         """End this life between its next commit of anything and the answers; say whether there was one in time."""
-        loop = asyncio.get_running_loop()
-        died: asyncio.Future[None] = loop.create_future()
-
-        def committed(tick: Tick) -> None:
-            if tick.slots() and not died.done():
-                died.set_result(None)
-                loop.call_soon(self.kill)  # once the commit has returned, and before anybody hears of it
-
-        self.store.committed = committed
+        self._dies = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(died, 3 * SERVICE.tick_s)
+            await asyncio.wait_for(self._dies, 3 * SERVICE.tick_s)
         except TimeoutError:
             self.kill()
             return False
-        await asyncio.sleep(0)
+        finally:
+            self._dies = None
         return True
+
+    def _committed(self, tick: Tick, standings: Sequence[Standing]) -> None:
+        """Hold devices to their day, and end this life if that is its fate."""
+        if tick.day != self._day:
+            self._day = tick.day
+            self._given.clear()
+        counts = [len(move.contributed) for move in tick.moves]
+        counts += tick.plain.count.tolist() if tick.plain else []
+        for slot, count, standing in zip(tick.slots(), counts, standings, strict=True):
+            if standing.verdict is Verdict.ACCEPTED:
+                before, self._given[slot] = self._given[slot], self._given[slot] + count
+                if before and before + count > SERVICE.day_samples:  # a day's first push is never refused
+                    told = f"took {before + count:,} samples of device {slot} in a day"
+                    self.offences.append(f"{self.name} {told}, allowed: {SERVICE.day_samples:,}")
+        if standings and self._dies is not None and not self._dies.done():
+            self._dies.set_result(None)
+            asyncio.get_running_loop().call_soon(self.kill)  # once the commit has returned, before anybody hears of it
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)
         if not task.cancelled():
             task.exception()  # its store is gone: what it still wanted of it is of no account
+
+    async def pull(self) -> Pull:
+        """Return what it tells every TV now."""
+        await self._shard.make_pull()
+        return self._shard.pull
+
+    @property
+    def header(self) -> Header:
+        """What its frames begin with."""
+        return self._shard.header
 
     async def settled(self) -> None:
         """Return once every sync that was handed in is answered."""

@@ -51,6 +51,7 @@ class Fault(StrEnum):
     MOVED = "TVs moved to another shard"
     FORGOT = "forgettings"
     RUSHED = "TVs that came too often"
+    GREEDY = "claims beyond a day's"
 
 
 class _SharedCodec(WireCodec):

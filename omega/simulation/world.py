@@ -13,6 +13,7 @@ from omega.core.identity.keyring import KeyRing
 from omega.core.shard_records import DAY_S, DEVICE_ID_BYTES
 from omega.core.types import SLOTS
 from omega.simulation.checks import Checks, unsettled
+from omega.simulation.greedy import PUSHES, Greedy
 from omega.simulation.planted import planted
 from omega.simulation.shards import SERVICE, SimulatedShard
 from omega.simulation.tvs import CODEC, DIMENSIONS, TV, Fault, Maker, receive
@@ -36,7 +37,8 @@ _TRIPS, _MOST_TRIPS = 6, 200
 _LATER_S = 3_700.0
 _RUSH = 12
 _MOST_FLYING, _MOST_HEARD = 2_000, 4
-_OK, _MALFORMED, _DENIED = 200, 400, 401
+_OK, _MALFORMED, _DENIED, _TOO_MUCH = 200, 400, 401, 429
+_NO_LIMIT = 1 << 31
 
 _ON_THE_LINE = {
     Fault.LOST: 0.03,
@@ -72,14 +74,18 @@ class World:
         self._random, self._visits = Random(seed), visits  # noqa: S311  (faults, no secrets)
         self._loop = asyncio.get_running_loop()
         ring = KeyRing.fresh(START)
-        self.shards = [SimulatedShard(number, folder, catalog, ring, self.now, store) for number in range(SHARDS)]
-        ids = [b"simulated".ljust(DEVICE_ID_BYTES - 4) + number.to_bytes(4, "big") for number in range(devices)]
-        slots = zip(*(shard.enrol(ids) for shard in self.shards), strict=True)
+        most = _NO_LIMIT if bug == "limit" else SERVICE.day_samples
+        self.shards = [
+            SimulatedShard(number, folder, catalog, ring, self.now, store, day_samples=most) for number in range(SHARDS)
+        ]
+        ids = [b"simulated".ljust(DEVICE_ID_BYTES - 4) + number.to_bytes(4, "big") for number in range(devices + 1)]
+        *slots, numbers = zip(*(shard.enrol(ids) for shard in self.shards), strict=True)
         drawn = np.random.default_rng(seed).standard_normal((SLOTS + len(catalog), DIMENSIONS)).astype(np.float32)
         vectors = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
         self._maker = Maker(catalog, vectors[:SLOTS], vectors[SLOTS:], self._random)
         self.tvs = [TV(at, numbers, at % SHARDS, self._maker.store()) for at, numbers in enumerate(slots)]
-        self.checks = Checks(catalog, self.tvs, self.shards)
+        self.greedy = [Greedy(devices, slot, len(catalog), self._random) for slot in numbers]
+        self.checks = Checks(catalog, self.tvs, self.greedy, self.shards)
         self.faults: Counter[Fault] = Counter(dict.fromkeys(Fault, 0))
         self.syncs = 0
         self.offences: list[str] = []
@@ -100,7 +106,9 @@ class World:
         """Play one day, and return what is wrong after it; `lived` is called whenever a TV has lived it."""
         until_s = (day + 1) * float(DAY_S)
         visits = [self._day_of(tv, day * DAY_S, lived) for tv in self.tvs]
-        await asyncio.gather(*visits, *(self._fate_of(shard, day * DAY_S) for shard in self.shards))
+        fates = (self._fate_of(shard, day * DAY_S) for shard in self.shards)
+        claims = (self._claim(*pair, day * DAY_S) for pair in zip(self.greedy, self.shards, strict=True))
+        await asyncio.gather(*visits, *fates, *claims)
         await asyncio.sleep(max(until_s - self._loop.time(), 0))
         return await self._found()
 
@@ -112,7 +120,7 @@ class World:
     async def _found(self) -> list[str]:
         for shard in self.shards:
             await shard.settled()
-        return [*self.offences, *self.checks.offences()]
+        return [*self.offences, *self.checks.offences([await shard.pull() for shard in self.shards])]
 
     # --- a TV ---
 
@@ -190,6 +198,19 @@ class World:
         if fault is Fault.UNHEARD:
             return True
         return receive(session, tv, at, self._random.choice(old) if old else reply.body, is_old=bool(old))
+
+    async def _claim(self, greedy: Greedy, shard: SimulatedShard, begins_s: float) -> None:
+        """Have a shard's greedy device claim more than a day allows, at one sitting."""
+        await asyncio.sleep(max(begins_s + self._random.uniform(0, _EVENING_S) - self._loop.time(), 0))
+        for _ in range(PUSHES):
+            await asyncio.sleep(self._random.uniform(30, 60))
+            if not shard.runs:
+                continue
+            reply = await self._asked(shard, shard.token(greedy.slot), greedy.frame(shard.header, self.now()))
+            if reply is not None and reply.status == _OK:
+                greedy.hear(reply.body)
+            elif reply is not None:
+                self.faults[Fault.GREEDY] += reply.status == _TOO_MUCH
 
     def _drawn(self) -> Fault | None:
         draw = self._random.random()

@@ -22,7 +22,7 @@ def simulate(
     plant: Annotated[
         str | None,
         typer.Option(
-            help="Let the shards have a bug that is to be found: aggregate, early-ack or double-retraction.",
+            help="Let the shards have a bug that is to be found: aggregate, early-ack, double-retraction, limit or crowd.",
             show_default="none",
         ),
     ] = None,
@@ -31,8 +31,8 @@ def simulate(
     """Play days of many TVs and two shards in virtual time, while everything fails, and check all sums each day.
 
     Sessions, ledgers, frames, tokens, shards and their SQLite are the product's own; lost, doubled and late messages,
-    kills, backups put back, partitions, wrong clocks, resets and moves come from the seed. Exit code 1 if a sum is
-    off, an acknowledged sync is lost or too few households are shown; the seed plays it again.
+    kills, backups put back, partitions, wrong clocks, resets, moves and greed come from the seed. Exit code 1 if a sum
+    is off, an acknowledged sync lost, a day's limit passed or too few households shown; the seed plays it again.
     """
     from omega.compose import extra_module, open_catalog
 
@@ -58,5 +58,7 @@ def _show(played: Played) -> None:
     if played.offences:
         render.line(f"broken on day {played.broken_on_day} with --seed {played.seed}")
     else:
-        told = "every sum exact, every acknowledged sync there, nothing shown of fewer than three households"
+        told = (
+            "every sum exact, every acknowledged sync there, limits kept, nothing shown of fewer than three households"
+        )
         render.line(f"{render.counted(played.checks, 'check')}: {told} (digest {played.digest})")

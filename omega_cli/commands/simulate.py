@@ -22,7 +22,7 @@ def simulate(
     plant: Annotated[
         str | None,
         typer.Option(
-            help="Let the shards have a bug that is to be found: aggregate, early-ack, double-retraction, limit or crowd.",
+            help="Let the shards have a bug to be found: aggregate, early-ack, double-retraction, limit or crowd.",
             show_default="none",
         ),
     ] = None,
@@ -58,7 +58,5 @@ def _show(played: Played) -> None:
     if played.offences:
         render.line(f"broken on day {played.broken_on_day} with --seed {played.seed}")
     else:
-        told = (
-            "every sum exact, every acknowledged sync there, limits kept, nothing shown of fewer than three households"
-        )
+        told = "every sum exact, every acknowledged sync there, limits kept, nothing shown of fewer than 3 households"
         render.line(f"{render.counted(played.checks, 'check')}: {told} (digest {played.digest})")

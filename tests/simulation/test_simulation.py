@@ -57,7 +57,7 @@ def test_everything_goes_wrong_in_time() -> None:
     [
         ("double-retraction", Asked(devices=200, days=3, seed=1), "told were"),
         ("early-ack", Asked(devices=200, days=3, seed=1), "and stands at"),
-        ("aggregate", Asked(devices=2_500, days=1, visits=6, seed=1), "told were"),
+        ("aggregate", Asked(devices=2_500, days=2, visits=6, seed=1), "told were"),
         ("limit", Asked(devices=40, days=2, seed=1), "in a day, allowed: 1,024"),
         ("crowd", Asked(devices=200, days=1, seed=1), "which 2 households watched"),
     ],

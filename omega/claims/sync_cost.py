@@ -138,8 +138,8 @@ def overhead(bench: Bench) -> Measured:
     return Measured(shard_us / echo_us, details, agrees=acknowledged and alike and found.refused)
 
 
-def made(catalog: Catalog, count: int, devices: int, patterns: int = PATTERNS) -> list[Push]:
-    """Return so many pushes of so many samples of today; push n is of device n % devices, in the order of versions.
+def made(catalog: Catalog, count: int, devices: int) -> list[Push]:
+    """Return so many pushes of 5 samples of today; push n is of device n % devices, in the order of versions.
 
     Titles follow Zipf's law, contexts the odds of the wire's made-up traffic; each device has one taste code.
     """
@@ -148,13 +148,13 @@ def made(catalog: Catalog, count: int, devices: int, patterns: int = PATTERNS) -
     header = Header(space=space_code(TASTE_SPACE), lineage=lineage_code(catalog.lineage), epoch=catalog.epoch)
     odds = 1 / np.arange(1, len(catalog) + 1)
     watched = random.permutation(len(catalog))
-    # So many of a Zipf's law without repetition: the first of an exponential race.
+    # Five of a Zipf's law without repetition: the first of an exponential race.
     drawn = [
-        watched[np.argpartition(random.exponential(size=len(odds)) / odds, patterns)[:patterns]].tolist()
+        watched[np.argpartition(random.exponential(size=len(odds)) / odds, PATTERNS)[:PATTERNS]].tolist()
         for _ in range(count)
     ]
-    slots = random.choice(SLOTS, (count, patterns), p=np.array(DAY_ODDS) / sum(DAY_ODDS)).tolist()
-    shares = random.integers(1001, size=(count, patterns)).tolist()
+    slots = random.choice(SLOTS, (count, PATTERNS), p=np.array(DAY_ODDS) / sum(DAY_ODDS)).tolist()
+    shares = random.integers(1001, size=(count, PATTERNS)).tolist()
     tastes = [random.bytes(TASTE_BYTES) for _ in range(devices)]
     return [
         Push(

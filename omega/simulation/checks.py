@@ -66,11 +66,8 @@ class Checks:
 
         `pulls` are what they tell now, one a shard.
         """
-        return [
-            offence
-            for of, pull in zip(self._shards, pulls, strict=True)
-            for offence in [*of.offences, *self._of(of, pull)]
-        ]
+        pairs = zip(self._shards, pulls, strict=True)
+        return [offence for shard, pull in pairs for offence in (*shard.offences, *self._of(shard, pull))]
 
     def _of(self, shard: SimulatedShard, pull: Pull) -> list[str]:
         ended = self._ended[shard.number]

@@ -122,15 +122,19 @@ class SimulatedShard:
 
     async def kill_untold(self) -> bool:
         """End this life between its next commit of anything and the answers; say whether there was one in time."""
-        self._dies = asyncio.get_running_loop().create_future()
+        self._dies = died = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait_for(self._dies, 3 * SERVICE.tick_s)
+            await asyncio.wait_for(died, 3 * SERVICE.tick_s)
         except TimeoutError:
+            self._dies = None
             self.kill()
             return False
-        finally:
-            self._dies = None
         return True
+
+    def _die(self, died: asyncio.Future[None]) -> None:
+        self.kill()
+        if not died.done():
+            died.set_result(None)
 
     def _committed(self, tick: Tick, standings: Sequence[Standing]) -> None:
         """Hold devices to their day, and end this life if that is its fate."""
@@ -145,9 +149,10 @@ class SimulatedShard:
                 if before and before + count > SERVICE.day_samples:  # a day's first push is never refused
                     told = f"took {before + count:,} samples of device {slot} in a day"
                     self.offences.append(f"{self.name} {told}, allowed: {SERVICE.day_samples:,}")
-        if standings and self._dies is not None and not self._dies.done():
-            self._dies.set_result(None)
-            asyncio.get_running_loop().call_soon(self.kill)  # once the commit has returned, before anybody hears of it
+        if standings and self._dies is not None:
+            died, self._dies = self._dies, None
+            # Once the commit has returned, and before anybody hears of it.
+            asyncio.get_running_loop().call_soon(self._die, died)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._ending.discard(task)

@@ -21,19 +21,26 @@ class Usual(NamedTuple):
 
     which: Bits
     """(n,) of all plain moves."""
-    rows: tuple[Integers, ...]
-    """(k,) each: the devices' new rows, in the order of `moved_row`."""
-    standings: list[Standing]
-    """k of them."""
+    horizon: Integers
+    """(k,) of the devices of these."""
+
+    def standings(self, plain: PlainMoves) -> list[Standing]:
+        """Return the k answers."""
+        told = (of.tolist() for of in (plain.incarnation[self.which], plain.version[self.which], self.horizon))
+        return [Standing(Verdict.ACCEPTED, *one) for one in zip(*told, strict=True)]
 
 
-def usual_ones(held: Sequence[Sequence[Any]], plain: PlainMoves, day: int, backup_days: int) -> Usual:
-    """Judge the usual ones of plain moves at once, as `judged` does one by one; `held` are device rows by slot."""
-    columns = [
-        np.asarray(of, np.int64) for name, of in zip(_FIELDS, zip(*held, strict=True), strict=True) if name != _ID
-    ]
-    if not columns:
-        return Usual(np.zeros(len(plain), bool), (), [])
+def usual_ones(
+    held: Sequence[Sequence[Any]], plain: PlainMoves, day: int, backup_days: int
+) -> tuple[Usual, tuple[Integers, ...]]:
+    """Judge the usual ones of plain moves at once, as `judged` does one by one; `held` are device rows by slot.
+
+    Their devices' new rows are returned, too: (k,) each, in the order of `moved_row`.
+    """
+    if not held:
+        return Usual(np.zeros(len(plain), bool), np.zeros(0, np.int64)), ()
+    by_name = zip(_FIELDS, zip(*held, strict=True), strict=True)
+    columns = [np.asarray(of, np.int64) for name, of in by_name if name != _ID]
     place = np.minimum(np.searchsorted(columns[0], plain.slot), len(held) - 1)
     known, since, incarnation, version, seen, given, taken, horizon, marked, mark = (of[place] for of in columns)
     anew = (incarnation < plain.incarnation) & (plain.base == 0)
@@ -42,8 +49,7 @@ def usual_ones(held: Sequence[Sequence[Any]], plain: PlainMoves, day: int, backu
     horizon, marked, mark = (np.where(anew, new, of) for new, of in ((0, horizon), (day, marked), (0, mark)))
     moved = plain.slot, plain.incarnation, plain.version, np.maximum(seen, day), given + plain.count, taken
     rows = tuple(of[which] for of in (*moved, horizon, marked, mark))
-    told = zip(*(rows[at].tolist() for at in (1, 2, 6)), strict=True)
-    return Usual(which, rows, [Standing(Verdict.ACCEPTED, *one) for one in told])
+    return Usual(which, horizon[which]), rows
 
 
 def moved_row(row: DeviceRow) -> tuple[int, ...]:

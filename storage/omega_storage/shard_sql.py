@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from omega.core.ports import Doubles, Floats, Integers
-    from omega.core.shard_records import Figures, Move, Sample, Shown, Standing, Tick
+    from omega.core.shard_records import Figures, Move, PlainMoves, Sample, Shown, Standing, Tick
     from omega.core.shard_sums import Columns
     from omega_storage.shard_journal import Counted, Records
+    from omega_storage.shard_moves import Usual
     from omega_storage.shard_tables import Tables
     from omega_storage.shard_trials import Tried
 
@@ -45,8 +46,6 @@ class _Judged(NamedTuple):
     """What became of some of a tick's moves."""
 
     standings: list[Standing]
-    rows: list[tuple[int, ...]]
-    """Of devices that moved."""
     counted: Counted
     trials: list[Tried]
 
@@ -91,25 +90,34 @@ class SqlShardStore(ShardLikeness):
 
     def _moved(self, tick: Tick) -> tuple[list[Standing], list[Counted], list[Tried]]:
         """Move the versions; return the answers, and the samples and trials that count."""
-        held = self._tables.held("devices", sorted(set(tick.slots())))
-        judged = self._judged(tick.moves, held, tick.day)
         if (plain := tick.plain) is None:
-            self._put_moved(judged.rows)
+            judged = self._judged(tick.moves, tick.day)
             return judged.standings, [judged.counted], judged.trials
-        usual = usual_ones(held, plain, tick.day, self._backup_days)
+        usual = self._take(plain, tick.day)
         unusual = np.flatnonzero(~usual.which).tolist()
         moves = plain.moves() if unusual else []
-        others = self._judged([moves[place] for place in unusual], held, tick.day)
-        self._put_moved([*judged.rows, *others.rows], usual.rows)
-        standings = iter(usual.standings), iter(others.standings)
+        if others := [*tick.moves, *(moves[place] for place in unusual)]:
+            judged = self._judged(others, tick.day)
+        else:
+            judged = _Judged([], counted_of([]), [])
+        count = len(tick.moves)
+        standings = iter(usual.standings(plain)), iter(judged.standings[count:])
         in_order = [next(standings[not is_usual]) for is_usual in usual.which.tolist()]
-        counted = [judged.counted, others.counted, counted_of_plain(plain, usual.which)]
-        return judged.standings + in_order, counted, judged.trials
+        counted = [judged.counted, counted_of_plain(plain, usual.which)]
+        return judged.standings[:count] + in_order, counted, judged.trials
 
-    def _judged(self, moves: Sequence[Move], held: Sequence[Sequence[Any]], day: int) -> _Judged:
-        """Judge moves one by one."""
-        slots = {move.slot for move in moves}
-        rows = {row[0]: DeviceRow(*row) for row in held if row[0] in slots}
+    def _take(self, plain: PlainMoves, day: int) -> Usual:
+        """Move the versions of the usual ones of plain moves."""
+        held = self._tables.held("devices", np.sort(plain.slot).tolist())
+        usual, rows = usual_ones(held, plain, day, self._backup_days)
+        if len(usual.horizon):
+            self._tables.write("move", *rows)
+        return usual
+
+    def _judged(self, moves: Sequence[Move], day: int) -> _Judged:
+        """Judge moves one by one, and move their versions."""
+        held = self._tables.held("devices", sorted({move.slot for move in moves}))
+        rows = {row[0]: DeviceRow(*row) for row in held}
         before = dict(rows)
         standings: list[Standing] = []
         samples: list[tuple[int, Sample]] = []
@@ -125,16 +133,9 @@ class SqlShardStore(ShardLikeness):
                     samples += [(-1, sample) for sample in move.retracted[:taken]]
                     trials += [(-1, trial) for trial in move.trials_retracted[: max(taken - len(move.retracted), 0)]]
             standings.append(standing)
-        moved = [moved_row(row) for slot, row in rows.items() if row is not before[slot]]
-        return _Judged(standings, moved, counted_of(samples), trials)
-
-    def _put_moved(self, rows: Sequence[tuple[int, ...]], columns: Sequence[Integers] = ()) -> None:
-        """Write device rows, and others that come as columns."""
-        parts = [np.asarray(rows, np.int64).T] if rows else []
-        if len(columns):
-            parts.append(np.stack(columns))
-        if parts:
-            self._tables.write("move", *np.concatenate(parts, axis=1))
+        if moved := [moved_row(row) for slot, row in rows.items() if row is not before[slot]]:
+            self._tables.write("move", *np.asarray(moved, np.int64).T)
+        return _Judged(standings, counted_of(samples), trials)
 
     def _try_out(self, trials: list[Tried], day: int) -> None:
         """Add trials to the sums of their arms, and take others out, within the caller's transaction."""

@@ -115,6 +115,24 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]
     AS u (slot, incarnation, version, seen_day, contributed, retracted, horizon, mark_day, mark_version)
 WHERE d.slot = u.slot::integer
 
+-- name: take
+-- Of plain moves, by number: those that begin a life, or go on where their device is; what they are is in `usual_ones`.
+UPDATE device AS d SET incarnation = u.incarnation, version = u.version, seen_day = greatest(d.seen_day, $6::integer),
+    contributed = d.contributed + u.count,
+    horizon = CASE WHEN d.incarnation = u.incarnation THEN d.horizon ELSE 0 END,
+    mark_day = CASE WHEN d.incarnation = u.incarnation THEN d.mark_day ELSE $6::integer END,
+    mark_version = CASE WHEN d.incarnation = u.incarnation THEN d.mark_version ELSE 0 END
+FROM (
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
+        AS v (slot, incarnation, base, version, count)
+    WHERE base < version ORDER BY slot
+) AS u
+WHERE d.slot = u.slot::integer AND d.counts_from <> 4294967295 AND (
+    (d.incarnation = u.incarnation AND d.version = u.base AND $6::integer < d.mark_day + $7::integer)
+    OR (d.incarnation < u.incarnation AND u.base = 0)
+)
+RETURNING d.slot, d.horizon
+
 -- name: add_journal
 -- A tick.
 INSERT INTO journal (day, samples, told) VALUES ($1, $2, $3)

@@ -15,7 +15,7 @@ import msgspec
 
 from omega.compose import extra_module, open_catalog
 from omega.core.errors import InputError
-from omega.core.machine import single_blas_thread, spare_collector
+from omega.core.machine import single_blas_thread, spare_collector, switch_often
 from omega.core.settings import Settings
 from omega.core.shard_records import TASTE_SPACE
 from omega.doors import grpc_door, kept_secret, quic_door, quic_sockets
@@ -176,6 +176,7 @@ def _serve(serving: Serving, checked: _Checked, place: _Place, ready: Ready) -> 
     """Serve in this process, until it is told to end."""
     single_blas_thread()
     spare_collector()
+    switch_often()
     ports, shared = (serving.rest_port, serving.metrics_port), serving.workers > 1
     manage = Management(serving.host, *ports, serving.secrets, checked.context, worker=place.worker, shared=shared)
     with manage:

@@ -84,7 +84,10 @@ class KeyRing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def signing(self, now: float) -> SigningKey:
         """Return the key that signs now: the newest that has begun."""
-        return next((key for key in reversed(self.keys) if key.not_before <= now), self.keys[0])
+        for key in reversed(self.keys):
+            if key.not_before <= now:
+                return key
+        return self.keys[0]
 
     def state(self, key: SigningKey, now: float) -> State:
         """Return what a key of this ring is good for now."""

@@ -16,13 +16,17 @@ TIMEOUT_S = 10.0
 class Visit:
     """One sync on its way; times are of `time.perf_counter`."""
 
-    __slots__ = ("device", "due_s", "pause_s", "sent_s", "token", "told")
+    __slots__ = ("device", "due_s", "line", "over", "pause_s", "sent_s", "token", "told")
 
     def __init__(self, device: int, due_s: float, told: Told, token: str, pause_s: float = 0.0) -> None:
         """`pause_s` is how long it stops in the middle of its push, which counts as no latency."""
         self.device, self.due_s, self.told, self.token, self.pause_s = device, due_s, told, token, pause_s
         self.sent_s = 0.0
         """When its first byte left."""
+        self.over = False
+        """Whether its carrier has told what became of it."""
+        self.line: object = None
+        """The connection that carries it."""
 
 
 class Ends(Protocol):
@@ -38,8 +42,8 @@ class Ends(Protocol):
 class Carrier(Protocol):
     """Carries visits to a shard; for one running loop."""
 
-    def send(self, visit: Visit) -> None:
-        """Send it now, or once a connection is free; notes `sent_s` and tells `Ends`."""
+    def send(self, visit: Visit) -> bool:
+        """Send it now, or once a connection is free; say whether it left. Notes `sent_s` and tells `Ends`."""
 
     @property
     def waiting(self) -> int:

@@ -55,12 +55,13 @@ class ClientCarrier:
         names = ("connections", "resumed", "early") if met else ()
         return {"clients": len(self._users), **{name: sum(getattr(one, name) for one in met) for name in names}}
 
-    def send(self, visit: Visit) -> None:
+    def send(self, visit: Visit) -> bool:
         """Send it by a client that is free, or as soon as one is."""
         if self._free:
             self._begin(visit, self._free.pop())  # the last one to be free has the newest ticket
-        else:
-            self._queue.append(visit)
+            return True
+        self._queue.append(visit)
+        return False
 
     async def close(self) -> None:
         """Close every client; who waits for an answer has none."""
@@ -70,7 +71,8 @@ class ClientCarrier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for visit in tasks.values():
-            self._ends.lost(visit, "no answer by the end")
+            if not visit.over:
+                self._lost(visit, "no answer by the end")
         await asyncio.gather(*(user.client.close() for user in self._users), return_exceptions=True)
 
     def _begin(self, visit: Visit, user: _User) -> None:
@@ -88,9 +90,9 @@ class ClientCarrier:
         except TransportError as error:
             self._refused(visit, error)
         except OmegaError as error:
-            self._ends.lost(visit, type(error).__name__)
+            self._lost(visit, type(error).__name__)
         else:
-            self._ends.answered(visit, _OK, body, 0.0)
+            self._answered(visit, _OK, body, 0.0)
         if self._fresh:
             await user.client.close()
         if self._queue:
@@ -98,15 +100,23 @@ class ClientCarrier:
         else:
             self._free.append(user)
 
+    def _answered(self, visit: Visit, status: int, body: bytes, retry_after_s: float) -> None:
+        visit.over = True
+        self._ends.answered(visit, status, body, retry_after_s)
+
+    def _lost(self, visit: Visit, reason: str) -> None:
+        visit.over = True
+        self._ends.lost(visit, reason)
+
     def _refused(self, visit: Visit, error: TransportError) -> None:
         """Tell of a refusal as of its status; of anything else, that no answer came."""
         if error.token_refused:
-            self._ends.answered(visit, _DENIED, b"denied", 0.0)
+            self._answered(visit, _DENIED, b"denied", 0.0)
         elif error.retry_after_s is not None:
             status = _TOO_OFTEN if "too-often" in str(error) else _LATER
-            self._ends.answered(visit, status, b"later", error.retry_after_s)
+            self._answered(visit, status, b"later", error.retry_after_s)
         else:
-            self._ends.lost(visit, str(error).rpartition(": ")[0][:80] or "no answer")
+            self._lost(visit, str(error).rpartition(": ")[0][:80] or "no answer")
 
 
 class _User:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
@@ -76,6 +76,22 @@ class Heard(msgspec.Struct, frozen=True, gc=False):
     """Why it isn't acknowledged."""
 
 
+_ALL, _AND_MORE = Heard(acknowledged=True), Heard(acknowledged=True, again=True)
+_ROLES = tuple(Role)
+
+
+class _One(NamedTuple):
+    """The arrays for single reads and writes, which take a third of numpy's time."""
+
+    slot: memoryview
+    failures: memoryview
+    version: memoryview
+    last: memoryview
+    acknowledged: memoryview
+    known_pull: memoryview
+    role: memoryview
+
+
 class Devices:
     """All TVs of a generator."""
 
@@ -96,6 +112,15 @@ class Devices:
         self._failures = np.zeros(count, np.uint8)
         restored = self._role == Role.RESTORED
         self._version[restored] = self._last[restored] = _BEHIND
+        self._one = _One(
+            slot=self.slots.data,
+            failures=self._failures.data,
+            version=self._version.data,
+            last=self._last.data,
+            acknowledged=self.acknowledged.data,
+            known_pull=self._known_pull.data,
+            role=self._role.data,
+        )
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -108,7 +133,11 @@ class Devices:
 
     def role(self, device: int) -> Role:
         """Return how a device behaves."""
-        return Role(int(self._role[device]))
+        return _ROLES[self._one.role[device]]
+
+    def slot(self, device: int) -> int:
+        """Return a device's number at the shard."""
+        return self._one.slot[device]
 
     @property
     def unserved(self) -> int:
@@ -193,7 +222,7 @@ class Devices:
         except WireError as error:
             return Heard(reason=f"broken answer ({error.code.name.lower()})")
         if pull_id is not None:
-            self._known_pull[device] = pull_id
+            self._one.known_pull[device] = pull_id
         if isinstance(receipt, Ack):
             return self._acknowledged(device, told, receipt)
         if isinstance(receipt, Resync):
@@ -203,14 +232,14 @@ class Devices:
     def _acknowledged(self, device: int, told: Told, ack: Ack) -> Heard:
         if ack.incarnation != told.incarnation or ack.version < told.version:
             return Heard(reason="an ack of another push")
-        if ack.version > told.version:  # somebody told it in this life's name: what waits counts as told
-            self._version[device] = self._last[device] = ack.version
+        one, version = self._one, ack.version
+        if version > told.version:  # somebody told it in this life's name: what waits counts as told
+            one.version[device] = one.last[device] = version
             return Heard(reason="rewound")
-        self._version[device] = ack.version
-        held = int(self.acknowledged[device])
-        self.acknowledged[device] = max(held, ack.incarnation << VERSION_BITS | ack.version)
-        self._failures[device] = 0
-        return Heard(acknowledged=True, again=bool(self._last[device] > ack.version))
+        one.version[device] = version
+        one.acknowledged[device] = max(one.acknowledged[device], ack.incarnation << VERSION_BITS | version)
+        one.failures[device] = 0
+        return _AND_MORE if one.last[device] > version else _ALL
 
     def _corrected(self, device: int, resync: Resync) -> Heard:
         """Believe the shard's word of where it stands, as `Session` does."""

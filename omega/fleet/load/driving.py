@@ -47,8 +47,8 @@ class Driver:
         self._open_carrier = open_carrier
         self._random, self._pace = Random(load.seed), Pace()  # noqa: S311  (draws load, guards nothing)
         self._ready: deque[Visit] = deque()
-        self._inside: set[Visit] = set()
-        self._came = np.zeros(len(devices), bool)
+        self._inside = 0
+        self._old: set[int] = set()
         self._ended = False
         self._began_s = 0.0
         self._made_until_ms = 0
@@ -57,7 +57,7 @@ class Driver:
     @property
     def in_flight(self) -> int:
         """How many wait for an answer, or for a connection."""
-        return len(self._inside)
+        return self._inside
 
     @property
     def passed_s(self) -> float:
@@ -83,8 +83,11 @@ class Driver:
     def _dues(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         load = self.load
         if load.kind == "storm":
-            return np.random.default_rng([load.seed, 4]).uniform(0, load.return_s, len(self.devices))
-        return first_dues(len(self.devices), load.interval_s, load.ramp_s, load.seed)
+            due_s = np.random.default_rng([load.seed, 4]).uniform(0, load.return_s, len(self.devices))
+        else:
+            due_s = first_dues(len(self.devices), load.interval_s, load.ramp_s, load.seed)
+        due_s[due_s >= load.duration_s] = np.inf
+        return due_s
 
     async def _offer(self, on_second: Callable[[Driver], None]) -> None:
         duration_s, second = self.load.duration_s, 1
@@ -123,27 +126,29 @@ class Driver:
         if not due:
             return
         told = self.devices.told([device for device, _ in due])
-        now_s = time.time()
+        now_s, give, began_s = time.time(), self._tokens.give, self._began_s
         for (device, due_ms), push in zip(due, told, strict=True):
-            role, first = self.devices.role(device), not self._came[device]
-            self._came[device] = True
-            given_s = now_s - TOKEN_S - 60 if role is Role.OLD_TOKEN and first else now_s
-            token = self._tokens.give(int(self.devices.slots[device]), given_s)
+            role, slot = self.devices.role(device), self.devices.slot(device)
+            token = self._old_token(device, slot, now_s) if role is Role.OLD_TOKEN else give(slot, now_s)
             pause_s = _PAUSE_S if role is Role.SLOW else 0.0
-            self._ready.append(Visit(device, self._began_s + due_ms / 1000, push, token, pause_s))
+            self._ready.append(Visit(device, began_s + due_ms / 1000, push, token, pause_s))
         self.figures.totals.due += len(due)
+
+    def _old_token(self, device: int, slot: int, now_s: float) -> str:
+        """Return a token that ended a minute ago, when a device comes first."""
+        given_s = now_s if device in self._old else now_s - TOKEN_S - 60
+        self._old.add(device)
+        return self._tokens.give(slot, given_s)
 
     def _leave(self) -> None:
         """Send all whose time has come."""
         now_s = time.perf_counter()
         while self._ready and self._ready[0].due_s <= now_s:
             visit = self._ready.popleft()
-            self._inside.add(visit)
+            self._inside += 1
             now_s = time.perf_counter()
             self.figures.left(now_s - visit.due_s, len(visit.told.frame))
-            waiting = self.carrier.waiting
-            self.carrier.send(visit)
-            self.figures.totals.queued += self.carrier.waiting > waiting
+            self.figures.totals.queued += not self.carrier.send(visit)
 
     def _rest_s(self) -> float:
         if not self._ready:
@@ -154,9 +159,7 @@ class Driver:
 
     def answered(self, visit: Visit, status: int, body: bytes, retry_after_s: float) -> None:
         """Take in an answer; the device is due again when its pace says so."""
-        if visit not in self._inside:
-            return
-        self._inside.discard(visit)
+        self._inside -= 1
         self.figures.totals.bytes_down += len(body)
         self.figures.totals.answered += status == _OK
         if status != _OK:
@@ -176,9 +179,8 @@ class Driver:
 
     def lost(self, visit: Visit, reason: str) -> None:
         """Take note that no answer comes; the device tries again as its pace says."""
-        if visit in self._inside:
-            self._inside.discard(visit)
-            self.lost_answer(visit, reason)
+        self._inside -= 1
+        self.lost_answer(visit, reason)
 
     def lost_answer(self, visit: Visit, reason: str) -> None:
         """Count a failure, and have the device come again after a drawn time."""

@@ -48,7 +48,7 @@ class HttpCarrier:
         self._opening: set[asyncio.Task[None]] = set()
         self._queue: deque[Visit] = deque()
         self._deadlines: deque[tuple[float, Visit]] = deque()
-        self._under_way: dict[Visit, _Connection | None] = {}
+        """All that aren't over, and some that are."""
         self._head = f"POST {address.prefix}/v1/sync HTTP/1.1\r\nHost: {address.authority}\r\nAuthorization: Bearer "
         self._opened = self._most_open = 0
         self._loop = asyncio.get_running_loop()
@@ -65,17 +65,17 @@ class HttpCarrier:
         resumed = self._context.resumed if isinstance(self._context, ResumingContext) else 0
         return {"connections": self._opened, "most_at_once": self._most_open, "resumed": resumed}
 
-    def send(self, visit: Visit) -> None:
+    def send(self, visit: Visit) -> bool:
         """Send it over an idle connection, over a new one, or as soon as one is free."""
-        self._under_way[visit] = None
         self._deadlines.append((time.perf_counter() + self._timeout_s, visit))
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:
                 connection.ask(visit)
-                return
+                return True
         self._queue.append(visit)
         self._open_more()
+        return False
 
     async def close(self) -> None:
         """Drop every connection."""
@@ -84,7 +84,7 @@ class HttpCarrier:
         for opening in list(self._opening):
             opening.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
-        for visit in list(self._under_way):
+        for _, visit in self._deadlines:
             self.lost(visit, "no answer by the end")
         for connection in list(self._open):
             connection.transport.abort()
@@ -97,10 +97,6 @@ class HttpCarrier:
 
     # --- what connections tell ---
 
-    def began(self, connection: _Connection, visit: Visit) -> None:
-        """Note who carries a visit."""
-        self._under_way[visit] = connection
-
     def connected(self, connection: _Connection) -> None:
         """Take a new connection into the pool."""
         self._open.add(connection)
@@ -109,14 +105,14 @@ class HttpCarrier:
 
     def answered(self, visit: Visit, status: int, body: bytes, retry_after_s: float) -> None:
         """Tell of an answer, unless it comes after the visit was given up."""
-        if visit in self._under_way:
-            del self._under_way[visit]
+        if not visit.over:
+            visit.over = True
             self.ends.answered(visit, status, body, retry_after_s)
 
     def lost(self, visit: Visit, reason: str) -> None:
         """Tell that no answer comes, unless that was told."""
-        if visit in self._under_way:
-            del self._under_way[visit]
+        if not visit.over:
+            visit.over = True
             self.ends.lost(visit, reason)
 
     def free(self, connection: _Connection) -> None:
@@ -131,7 +127,7 @@ class HttpCarrier:
     def ended(self, connection: _Connection, visit: Visit | None, *, heard: bool) -> None:
         """Forget a connection; a visit over a kept one that was closed before a byte came is asked again, once."""
         self._open.discard(connection)
-        if visit is not None and visit in self._under_way:
+        if visit is not None and not visit.over:
             if connection.used and not heard:
                 self._queue.appendleft(visit)
             else:
@@ -164,7 +160,7 @@ class HttpCarrier:
         except (OSError, TimeoutError) as error:
             while self._queue:
                 visit = self._queue.popleft()
-                if visit in self._under_way:
+                if not visit.over:
                     self.lost(visit, _reason(error))
                     break
             return
@@ -174,7 +170,7 @@ class HttpCarrier:
         """Give a connection the visit that waits longest; without one it waits itself."""
         while self._queue:
             visit = self._queue.popleft()
-            if visit in self._under_way:
+            if not visit.over:
                 connection.ask(visit)
                 return
         self._idle.append(connection)
@@ -182,12 +178,12 @@ class HttpCarrier:
     def _sweep(self) -> None:
         """Give up whoever waited for too long."""
         now_s = time.perf_counter()
-        while self._deadlines and (self._deadlines[0][0] <= now_s or self._deadlines[0][1] not in self._under_way):
+        while self._deadlines and (self._deadlines[0][1].over or self._deadlines[0][0] <= now_s):
             _, visit = self._deadlines.popleft()
-            connection = self._under_way.get(visit)
             self.lost(visit, f"no answer within {self._timeout_s:g} s")
-            if connection is not None and connection.visit is visit:
-                connection.transport.abort()
+            line = visit.line
+            if isinstance(line, _Connection) and line.visit is visit:
+                line.transport.abort()
         self._sweeping = self._loop.call_later(_SWEEP_S, self._sweep)
 
 
@@ -213,8 +209,7 @@ class _Connection(asyncio.Protocol):
         self._pool.connected(self)
 
     def ask(self, visit: Visit) -> None:
-        self.visit = visit
-        self._pool.began(self, visit)
+        self.visit, visit.line = visit, self
         request = self._pool.request(visit)
         visit.sent_s = time.perf_counter()
         if visit.pause_s:
@@ -232,11 +227,26 @@ class _Connection(asyncio.Protocol):
         if self.visit is None:
             self.transport.abort()  # nobody asked
             return
+        if self._head is None and not self._data and self._took(data):
+            return
         self._data += data
         if self._head is None and not self._read_head():
             return
         if self._head is not None and len(self._data) >= self._head[1]:
-            self._end()
+            self._end(*self._head)
+
+    def _took(self, data: bytes) -> bool:
+        """Take an answer that came in one piece, as nearly all do."""
+        at = data.find(_END_OF_HEAD)
+        try:
+            status, length, retry_after_s = _read(data[: max(at, 0)])
+        except ValueError:
+            return False
+        body = data[at + len(_END_OF_HEAD) :]
+        if len(body) != length:
+            return False
+        self._tell(status, body, retry_after_s)
+        return True
 
     def _read_head(self) -> bool:
         """Say whether the head has come; a broken one ends the connection."""
@@ -259,16 +269,16 @@ class _Connection(asyncio.Protocol):
         if visit is not None:
             self._pool.lost(visit, "broken answer (no HTTP)")
 
-    def _end(self) -> None:
-        visit, head = self.visit, self._head
-        if visit is None or head is None:
-            return
-        status, length, retry_after_s = head
-        body = bytes(self._data[:length])
-        extra = len(self._data) > length
+    def _end(self, status: int, length: int, retry_after_s: float) -> None:
+        body, extra = bytes(self._data[:length]), len(self._data) > length
         self._data.clear()
-        self.visit, self._head, self.used = None, None, True
-        self._pool.answered(visit, status, body, retry_after_s)
+        self._head = None
+        self._tell(status, body, retry_after_s, extra=extra)
+
+    def _tell(self, status: int, body: bytes, retry_after_s: float, *, extra: bool = False) -> None:
+        visit, self.visit, self.used = self.visit, None, True
+        if visit is not None:
+            self._pool.answered(visit, status, body, retry_after_s)
         if extra or self.transport.is_closing():
             self.transport.abort()
         else:

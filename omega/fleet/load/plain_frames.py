@@ -7,6 +7,7 @@ short to be compressed. A test holds them against `omega.core.wire.encode`, whic
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,7 @@ _MOST_BYTES = 45
 """Of groups: with the section's id and length one byte less than what `encode` tries to compress."""
 
 
+@lru_cache(4_096)
 def _varint(value: int) -> bytes:
     put_varint(out := bytearray(), value)
     return bytes(out)

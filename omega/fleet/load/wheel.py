@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from omega.core.ports import Doubles, Integers
+    from omega.core.ports import Doubles
 
 _NOBODY = 0xFFFFFFFF
 _MOST_SPOKES = 1 << 20
@@ -39,12 +39,15 @@ class Wheel:
         return self._first.nbytes + self._next.nbytes + self._due_ms.nbytes
 
     def fill(self, due_s: Doubles) -> None:
-        """Let device i be due at `due_s[i]`, (n,) seconds; once, before anything else."""
-        due_ms = np.minimum(due_s * 1000, NEVER_MS - 1).astype(np.uint32)
-        self._due_ms[:] = due_ms
+        """Let device i be due at `due_s[i]`, (n,) seconds, never if that is infinite; once, at first."""
+        due = np.flatnonzero(np.isfinite(due_s))
+        due_ms = np.minimum(due_s[due] * 1000, NEVER_MS - 1).astype(np.uint32)
+        self._due_ms[due] = due_ms
         spoke = due_ms & np.uint32(self._mask)
-        order: Integers = np.argsort(spoke, kind="stable")
-        sorted_spokes = spoke[order]
+        by_spoke = np.argsort(spoke, kind="stable")
+        order, sorted_spokes = due[by_spoke], spoke[by_spoke]
+        if not len(order):
+            return
         begins = np.flatnonzero(np.r_[True, sorted_spokes[1:] != sorted_spokes[:-1]])
         follows = np.r_[order[1:], 0].astype(np.uint32)
         follows[np.r_[begins[1:] - 1, len(order) - 1]] = _NOBODY

@@ -24,7 +24,7 @@ def test_percentiles_are_the_librarys_and_near_numpys(count: int) -> None:
         latency.record(value)
         library.record_value(int(value * 1e6))
     found = latency.percentiles()
-    assert list(latency._added().counts) == list(library.counts)
+    assert list(latency.add_up().counts) == list(library.counts)
     wanted = [library.get_value_at_percentile(share) / 1000 for share in (50, 90, 99, 99.9)]
     assert [found.p50, found.p90, found.p99, found.p999] == pytest.approx(wanted, rel=1e-3)
     assert found.max == pytest.approx(seconds.max() * 1000, rel=1e-3)

@@ -118,4 +118,4 @@ class Budgets:
 
 def spread(seconds: float, jitter: float, random: Random) -> int:
     """Return whole seconds, at least 1, up to a share `jitter` more or less."""
-    return max(round(seconds * random.uniform(1 - jitter, 1 + jitter)), 1)
+    return max(round(seconds * (1 + jitter * (2 * random.random() - 1))), 1)

@@ -83,23 +83,25 @@ class Syncs:
         which &= _once(slots) & ~np.isin(slots, [move.slot for move in moves])
         may = np.ones(len(unread), bool)
         may[which] = self._budgets.spend_all(slots[which], pushes.counts[which], day)
-        concluded = []
+        waiting: list[tuple[_Asked, Callable[[Answer], None]]] = []
         told = zip(*(of.tolist() for of in (which, may, pushes.counts, pushes.epoch, pushes.known_pull)), strict=True)
         for one, (is_plain, may_tell, samples, epoch, known_pull) in zip(unread, told, strict=True):
             if not is_plain:
                 self._read_one(one)
             elif may_tell:
-                concluded.append(partial(self._conclude, _Asked(one.slot, samples, day, epoch, known_pull), one.answer))
+                waiting.append((_Asked(one.slot, samples, day, epoch, known_pull), one.answer))
             else:
                 tell(one.answer, self._spent())
-        return Plain(self.intake.moves(slots, pushes, which & may), concluded) if concluded else None
+        if not waiting:
+            return None
+        return Plain(self.intake.moves(slots, pushes, which & may), partial(self._conclude_all, waiting))
 
     def _read_one(self, unread: Unread) -> None:
         try:
             push = decode(unread.frame, max_bytes=MAX_FRAME_BYTES)
             if not isinstance(push, Push):
                 raise NoPushError
-            self.count(unread.slot, push, partial(tell, unread.answer))
+            self.count(unread.slot, push, lambda answer: tell(unread.answer, answer))
         except (InputError, WireError) as error:
             tell(unread.answer, error)
 
@@ -117,6 +119,13 @@ class Syncs:
         resolved = () if reason else intake.resolved(push)
         asked = _Asked(slot, samples, day, push.header.epoch, push.known_pull, push.asks, reason, resolved)
         self._ticks.hand_in(move, partial(self._conclude, asked, answer))
+
+    def _conclude_all(
+        self, waiting: Sequence[tuple[_Asked, Callable[[Answer], None]]], standings: Sequence[Standing | None]
+    ) -> None:
+        """Answer the plain ones of a tick; one that can't be answered is no reason to leave the others without."""
+        for (asked, answer), standing in zip(waiting, standings, strict=True):
+            tell(self._conclude, asked, answer, standing)
 
     def _conclude(self, asked: _Asked, answer: Callable[[Answer], None], standing: Standing | None) -> None:
         """Answer a sync that was counted, or couldn't be."""

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from omega.core.errors import OmegaError, StoreError
 from omega.core.shard_records import Tick
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from omega.shard.pacing import Service
     from omega.shard.recorder import Histogram, Recorder
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Conclude: TypeAlias = "Callable[[Standing | None], None]"
 """Hears what became of a move once that is durable; None: the store failed, nothing was counted."""
@@ -49,10 +50,10 @@ class Unread(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """The plain moves of a tick, and who hears of each."""
+    """The plain moves of a tick, and who hears of all of them, in their order."""
 
     moves: PlainMoves
-    concluded: Sequence[Conclude]
+    conclude: Callable[[Sequence[Standing | None]], None]
 
 
 class Ticks:
@@ -173,19 +174,26 @@ class Ticks:
         if self._resting is not None:
             self._resting.cancel()
         tick = Tick(self._today(), [move for move, _ in batch], plain and plain.moves)
-        concluded = [*(of for _, of in batch), *(plain.concluded if plain else ())]
         done = self._run(self._thread, partial(self._store.commit, tick), self._recorder.commit_s)
-        done.add_done_callback(partial(self._end, tick, concluded))
+        done.add_done_callback(partial(self._end, tick, batch, plain))
 
-    def _end(self, tick: Tick, concluded: Sequence[Conclude], done: asyncio.Future[list[Standing]]) -> None:
+    def _end(
+        self,
+        tick: Tick,
+        batch: Sequence[tuple[Move, Conclude]],
+        plain: Plain | None,
+        done: asyncio.Future[list[Standing]],
+    ) -> None:
         self._committing -= 1
         loop = asyncio.get_running_loop()
         self._began_s = loop.time()
         standings = self._standings(done, tick)
         if self.waiting and not self._committing:
             self._begin()  # they came while this tick was committed: that was their time to gather
-        for conclude, standing in zip(concluded, standings, strict=True):
+        for (_, conclude), standing in zip(batch, standings, strict=False):
             tell(conclude, standing)
+        if plain:
+            plain.conclude(standings[len(batch) :])
         if not self.waiting and not self._committing:
             self._idle.set()  # whoever waits for it goes on after all these answers
             if self._failed is None:
@@ -233,10 +241,10 @@ class Ticks:
         return asyncio.get_running_loop().run_in_executor(thread, timed)
 
 
-def tell(answer: Callable[[T], None], what: T) -> None:
+def tell(answer: Callable[P, None], *what: P.args, **named: P.kwargs) -> None:
     """Answer one of a tick; one that can't be answered is no reason to leave the others without."""
     try:
-        answer(what)
+        answer(*what, **named)
     except Exception:  # noqa: BLE001  (whatever it is)
         _LOG.exception("a sync couldn't be answered")
 

@@ -86,11 +86,7 @@ def decode_with(make: Callable[[bytes, int, int], Reader], frame: bytes, *, max_
 
 def join(frames: Iterable[bytes]) -> bytes:
     """Return a reply: each frame behind its length as a varint."""
-    out = bytearray()
-    for frame in frames:
-        put_varint(out, len(frame))
-        out += frame
-    return bytes(out)
+    return b"".join([part for frame in frames for part in (_varint(len(frame)), frame)])
 
 
 def split(reply: bytes, *, max_bytes: int = REPLY_LIMIT) -> list[bytes]:
@@ -112,11 +108,14 @@ def split(reply: bytes, *, max_bytes: int = REPLY_LIMIT) -> list[bytes]:
 
 def _plain_ack(ack: Ack) -> bytes:
     """Return the frame of what nearly every sync is answered with; its section is that of many others."""
-    version = checked(ack.version, "version", MOST)
-    head = _start(Kind.ACK, ack.header) + checked(ack.incarnation, "incarnation", _U32).to_bytes(4, "little")
-    behind = checked(version - ack.horizon, "versions since the horizon", version)
-    frame = head + _varint(version) + _state_of(behind, ack.retry_after_s, ack.next_sync_s, ack.similar_allowed)
-    return frame + _crc(zlib.crc32(frame))
+    incarnation, version, horizon = ack.incarnation, ack.version, ack.horizon
+    if not (0 <= horizon <= version <= MOST and 0 <= incarnation <= _U32):
+        checked(version, "version", MOST)
+        checked(incarnation, "incarnation", _U32)
+        checked(version - horizon, "versions since the horizon", version)
+    state = _state_of(version - horizon, ack.retry_after_s, ack.next_sync_s, ack.similar_allowed)
+    frame = _start(Kind.ACK, ack.header) + incarnation.to_bytes(4, "little") + _varint(version) + state
+    return frame + zlib.crc32(frame).to_bytes(_CRC_BYTES, "little")
 
 
 @lru_cache(4_096)

@@ -125,4 +125,6 @@ def _add_steady(name: str, scenario: str, way: str, **how: Any) -> None:
 
 for _scenario in ("light", "medium", "heavy", "burst"):
     _add_steady(f"load-{_scenario}", _scenario, ", for two intervals")
-_add_steady("load-light-grpc", "light", ", over gRPC", transport="grpc", returns=60 / SCENARIOS["light"].interval_s)
+_MINUTE = 60 / SCENARIOS["light"].interval_s
+_add_steady("load-light-quic", "light", ", over QUIC, new connections with 0-RTT", transport="quic", returns=_MINUTE)
+_add_steady("load-light-grpc", "light", ", over gRPC", transport="grpc", returns=_MINUTE)

@@ -32,8 +32,24 @@ if TYPE_CHECKING:
 claims = Claims()
 _FULL = "this shard is full"
 _MINUTE_S = 60
+_SERVED_S = 30
+"""About when a TV that is put off comes again."""
 _SLOWER = 1.5
 """Between a minute and a later one, p99 at most."""
+
+
+@claims.add(
+    "shard-storm",
+    what=f"time until all are served when {SCENARIOS['storm'].about}",
+    target=_SERVED_S,
+    unit="s",
+    bound="at most",
+    oracle="the generator counts acknowledged TVs second by second; acks, sums and rows as in load-medium",
+    slow=True,
+)
+def shard_storm(bench: Bench) -> Measured:
+    """Let a storm come in full size."""
+    return storm(bench, planned(scenario="storm", duration_s=_MINUTE_S))
 
 
 def storm(bench: Bench, load: Load) -> Measured:

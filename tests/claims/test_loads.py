@@ -106,7 +106,9 @@ def test_each_is_slow_and_names_its_bound() -> None:
         "load-medium": (200, True),
         "load-heavy": (500, True),
         "load-burst": (1_000, True),
+        "load-light-quic": (100, True),
         "load-light-grpc": (100, True),
+        "shard-storm": (30, True),
         "shard-capacity": (200, True),
         "load-soak": (1, True),
     }

@@ -182,7 +182,7 @@ def own_store(folder: Path, *, postgres: bool) -> Iterator[tuple[str, tuple[int,
     dev = extra_module("omega_storage.postgres_dev", "postgres")
     with TemporaryDirectory(prefix="omega-pg-") as place:
         Path(place).chmod(0o755)  # started by root, Postgres runs as nobody, who must get in
-        server = dev.DevServer(Path(place))
+        server = dev.DevServer(Path(place), busy=True)
         server.start()
         try:
             yield server.url(), (server.pid,)

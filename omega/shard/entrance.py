@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from array import array
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from omega.core.errors import DeniedError, InputError, StoreError
 from omega.core.identity.gate import Gate
@@ -39,7 +43,7 @@ class Entrance:
     ) -> None:
         """`ring` signs tokens, `makers` speak for their devices; `everybody` admits whoever has a key."""
         self._shard, self._now = shard, now
-        self._counts_from: list[int] = []
+        self._counts_from = array("I")  # 4 B a device
         self._known = 0  # so many were read without a gap; beyond, other workers may have admitted some
         self._learning: asyncio.Future[None] | None = None
         self._tokens = Tokens(ring, shard_id, self._since)
@@ -84,9 +88,9 @@ class Entrance:
     async def _read_new(self) -> None:
         try:
             first = self._known
-            found: list[int] = await self._shard.ask(lambda store: store.counts_from(first).tolist())
-            self._counts_from[first:] = found
-            self._known = first + len(found)
+            found = await self._shard.ask(lambda store: store.counts_from(first).astype(np.uint32).tobytes())
+            self._counts_from[first:] = array("I", found)
+            self._known = len(self._counts_from)
         finally:
             self._learning = None
 
@@ -118,6 +122,6 @@ class Entrance:
 
     def _note(self, slot: int, since: int) -> None:
         """Take note since when a slot's tokens count; reading millions anew for each would not do."""
-        self._counts_from.extend([FOR_GOOD] * (slot + 1 - len(self._counts_from)))
+        self._counts_from.extend(repeat(FOR_GOOD, slot + 1 - len(self._counts_from)))
         self._counts_from[slot] = since
         self._known += slot == self._known

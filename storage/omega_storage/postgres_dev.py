@@ -39,16 +39,22 @@ _SETTINGS = {
     "wal_compression": "off",
     "log_error_verbosity": "terse",
 }
+_SEGMENT_MB = 1
+# As servers of many TVs are set, among whom nobody's commit stands out: after a checkpoint each page is logged whole.
+_BUSY_SETTINGS = _SETTINGS | {"wal_recycle": "on", "min_wal_size": "1GB", "max_wal_size": "2GB"}
+_BUSY_SEGMENT_MB = 16
 
 
 class DevServer:
     """A server on `folder`, which is made on first use; this process uses it from `start` to `stop`."""
 
-    def __init__(self, folder: Path, programs: Path | None = None) -> None:
+    def __init__(self, folder: Path, programs: Path | None = None, *, busy: bool = False) -> None:
         """Name the folder; nothing happens yet. Raises StoreError without the package, or where no socket fits.
 
-        `programs` is the folder of initdb and pg_ctl, by default the package's.
+        `programs` is the folder of initdb and pg_ctl, by default the package's. A `busy` one has 2 GB for its log.
         """
+        self._settings = _BUSY_SETTINGS if busy else _SETTINGS
+        self._segment_mb = _BUSY_SEGMENT_MB if busy else _SEGMENT_MB
         self._binaries = programs or binaries()
         self.folder = folder.absolute()
         self._data = self.folder / "data"
@@ -98,7 +104,7 @@ class DevServer:
 
     def run(self) -> None:
         """Start it, whoever uses it."""
-        settings = " ".join(f"-c {name}='{value}'" for name, value in _SETTINGS.items())
+        settings = " ".join(f"-c {name}='{value}'" for name, value in self._settings.items())
         options = f"{settings} -k '{self._data}'"
         self._checked("pg_ctl", "start", "-w", "-t", str(_START_S), "-l", str(self._data / "server.log"), "-o", options)
 
@@ -148,7 +154,7 @@ class DevServer:
             "-E",
             "UTF8",
             "--locale=C",
-            "--wal-segsize=1",
+            f"--wal-segsize={self._segment_mb}",
             "--no-instructions",
         )
 

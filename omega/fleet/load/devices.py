@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from omega.core.errors import WireError
+from omega.core.errors import WireCode, WireError
 from omega.core.wire import REPLY_LIMIT, Ack, Pull, Push, Reason, Resync, decode, encode, split
 from omega.fleet.load.plain_frames import PlainFrames
 
@@ -266,7 +266,11 @@ class Devices:
 def _heard(body: bytes) -> tuple[Message, int | None]:
     """Return what a reply begins with and the last pull's id: many devices get the same bytes. Raises WireError."""
     receipt, *others = [decode(frame, max_bytes=REPLY_LIMIT) for frame in split(body, max_bytes=REPLY_LIMIT)]
-    return receipt, next((of.pull_id if isinstance(of, Pull) else 0 for of in reversed(others)), None)
+    pull_id = next((of.pull_id if isinstance(of, Pull) else 0 for of in reversed(others)), None)
+    for number in (getattr(receipt, "version", 0), pull_id or 0):
+        if number >= 1 << VERSION_BITS:  # no shard of ours gives such a one, and the arrays have no room for it
+            raise WireError(WireCode.VALUE, f"a number is {number}, allowed below {1 << VERSION_BITS}")
+    return receipt, pull_id
 
 
 def _roles(count: int, seed: int) -> NDArray[np.uint8]:

@@ -186,6 +186,7 @@ def test_it_names_the_pull_that_it_has() -> None:
         (b"", "broken answer"),
         (b"\x05hello", "broken answer"),
         (join([encode(Pull(header=HEADER, pull_id=1))]), "broken answer (no receipt)"),
+        (join([encode(Ack(header=HEADER, incarnation=1, version=1 << 32))]), "broken answer (value)"),
         (join([encode(Ack(header=HEADER, incarnation=NOW_S, version=0))]), "an ack of another push"),
         (join([encode(Ack(header=HEADER, incarnation=1, version=1))]), "an ack of another push"),
         (
